@@ -1,0 +1,340 @@
+"""Fitting a specification to data, and the frozen result."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypedDict, Unpack
+
+import arviz_stats
+import pandas as pd
+import xarray as xr
+
+from bayes_mkt.errors import ConvergenceWarning, SamplingError, SpecError
+from bayes_mkt.inference.diagnostics import Diagnostics, diagnose
+from bayes_mkt.inference.sampling import Settings, draw
+from bayes_mkt.inference.target import Target, target
+from bayes_mkt.specs import from_table, public_class, to_table
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+FORMAT = 1
+
+
+class Data(Protocol):
+    """Data of a family: it can be written as a Dataset and read back equal."""
+
+    def to_dataset(self) -> xr.Dataset:
+        """Return the data as a Dataset."""
+
+    @classmethod
+    def from_dataset(cls, dataset: xr.Dataset) -> Self:
+        """Return the data that `to_dataset` wrote."""
+
+
+class Spec(Protocol):
+    """A frozen specification of a family: it builds the PyMC model of data.
+
+    Deterministics in `on_demand` are evaluated when asked for, not stored with every draw.
+    """
+
+    @property
+    def on_demand(self) -> frozenset[str]:
+        """Return the names of deterministics that are not stored."""
+
+    def build(self, data: Any) -> pm.Model:
+        """Return the PyMC model."""
+
+
+class Options(TypedDict, total=False):
+    """Sampling options of `fit`, as in `sample`."""
+
+    chains: int
+    draws: int | None
+    target_ess: float
+    max_draws: int
+    warmup: int
+    sampler: str
+    target_accept: float
+    collapse: str | Sequence[str] | None
+
+
+def sample(
+    model: pm.Model,
+    *,
+    seed: int,
+    var_names: Collection[str] | None = None,
+    progress: bool | None = None,
+    **options: Unpack[Options],
+) -> xr.DataTree:
+    """Draw from the posterior of any PyMC model.
+
+    Parameters
+    ----------
+    model
+        Any PyMC model with continuous free variables.
+    seed
+        Integer; equal seeds give bit-equal draws on the same machine and versions.
+    var_names
+        Free variables and deterministics to keep; None keeps all.
+    progress
+        Whether to show a bar; None shows one in a notebook or a terminal.
+    chains
+        Number of chains, 4 by default; they run batched, spread over JAX's devices.
+    draws
+        Draws of each chain. None (default) draws until every stored parameter has a bulk and a
+        tail ESS of `target_ess` and an R-hat of at most 1.01.
+    target_ess
+        Effective draws wanted of all chains together, 400 by default; used when `draws` is None.
+    max_draws
+        Draws of each chain at which the run stops in any case (10,000); the verdict says so.
+    warmup
+        Steps of adaptation of each chain, not kept (500).
+    sampler
+        `"nuts"`, on JAX; `"pymc"`, PyMC's own NUTS, as a referee (1,000 draws if `draws` is None).
+    target_accept
+        Mean acceptance probability that the step size aims at (0.8).
+    collapse
+        `"auto"` (default) integrates out, exactly, the Normal variables that enter the mean of a
+        Normal likelihood linearly, and draws them back exactly; a list of names integrates out
+        these or raises, saying why; None samples every variable.
+
+    Returns
+    -------
+    DataTree
+        Groups `posterior` (dims ``chain, draw, ...``), `sample_stats`, `observed_data`,
+        `constant_data`; attrs hold seed, settings, seconds and versions.
+
+    Raises
+    ------
+    SpecError
+        For options out of range, or a model with discrete free variables.
+    SamplingError
+        If no starting point with a finite density is found.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the verdict on the draws fails; it names parameter, figure and remedy.
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> with pm.Model() as model:
+    ...     mu = pm.Normal("mu")
+    ...     y = pm.Normal("y", mu, 1.0, observed=[1.0, 2.0, 3.0])
+    >>> draws = sample(model, seed=1)
+    >>> bool(abs(draws.posterior["mu"].mean() - 1.5) < 0.1)
+    True
+    """
+    tree = draw(model, Settings(seed=seed, **options), var_names=var_names, progress=progress)
+    _warn(diagnose(tree))
+    return tree
+
+
+def fit(
+    spec: Spec,
+    data: Data,
+    *,
+    seed: int,
+    progress: bool | None = None,
+    **options: Unpack[Options],
+) -> Fit:
+    """Fit a specification to data.
+
+    Parameters
+    ----------
+    spec
+        A specification such as `MediaMix()`.
+    data
+        The family's data, such as a `MediaPanel`.
+    seed
+        Integer; equal seeds give bit-equal draws.
+    progress
+        Whether to show a bar; None shows one in a notebook or a terminal.
+    **options
+        As in `sample`: chains, draws, target_ess, max_draws, warmup, sampler, target_accept,
+        collapse.
+
+    Returns
+    -------
+    Fit
+        Posterior draws with their verdict.
+
+    Raises
+    ------
+    SpecError
+        If the specification doesn't fit the data.
+    SamplingError
+        If sampling can't start.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the verdict on the draws fails.
+    """
+    settings = Settings(seed=seed, **options)
+    model = spec.build(data)
+    names = [v.name for v in (*model.free_RVs, *model.deterministics)]
+    kept = [name for name in names if name not in spec.on_demand]
+    tree = draw(model, settings, var_names=kept, progress=progress)
+    result = Fit(spec, data, tree, diagnose(tree))
+    _warn(result.diagnostics)
+    return result
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted specification: draws, their verdict, and what they were fitted to.
+
+    Attributes
+    ----------
+    spec, data
+        As given to `fit`.
+    draws
+        DataTree in ArviZ layout: `posterior`, `sample_stats`, `observed_data`, `constant_data`.
+    diagnostics
+        The verdict on the draws, with its figures.
+    """
+
+    spec: Any
+    data: Any
+    draws: xr.DataTree
+    diagnostics: Diagnostics
+
+    def __repr__(self) -> str:
+        state = "converged" if self.diagnostics.ok else "NOT converged"
+        posterior = self.posterior
+        size = f"{posterior.sizes['chain']} chains x {posterior.sizes['draw']} draws"
+        return f"Fit({type(self.spec).__name__} on {self.data!r}: {size}, {state})"
+
+    @property
+    def posterior(self) -> xr.Dataset:
+        """Return the posterior draws, dims ``chain, draw, ...``."""
+        return self.draws["posterior"].to_dataset()
+
+    @property
+    def seed(self) -> int:
+        """Return the seed of the run."""
+        return int(self.draws.attrs["seed"])
+
+    @cached_property
+    def target(self) -> Target:
+        """Return the model as JAX functions, to evaluate its quantities under other data."""
+        return target(self.spec.build(self.data))
+
+    def summary(
+        self, var_names: Sequence[str] | None = None, interval: float = 0.9
+    ) -> pd.DataFrame:
+        """Return mean, SD, equal-tailed interval, ESS, R-hat and MCSE of each parameter.
+
+        Parameters
+        ----------
+        var_names
+            Variables of the posterior; None means all.
+        interval
+            Probability inside the interval.
+        """
+        table: pd.DataFrame = arviz_stats.summary(
+            self.draws, var_names=var_names, ci_prob=interval, ci_kind="eti", round_to="none"
+        )
+        return table
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the fit to a new directory: `fit.json`, `draws.nc`, `data.nc`.
+
+        The directory appears whole or not at all. Nothing is pickled.
+
+        Parameters
+        ----------
+        path
+            The directory.
+        overwrite
+            Whether a fit that is there already may be replaced.
+
+        Raises
+        ------
+        SpecError
+            If `path` exists and `overwrite` is false, or it isn't a saved fit.
+        """
+        path = Path(path)
+        if path.exists() and not (overwrite and (path / "fit.json").is_file()):
+            raise SpecError(
+                f"{path} exists already. Choose another path, or overwrite=True for a saved fit."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            self.draws.to_netcdf(fresh / "draws.nc", engine="h5netcdf")
+            self.data.to_dataset().to_netcdf(fresh / "data.nc", engine="h5netcdf")
+            about = {
+                "format": FORMAT,
+                "data": type(self.data).__name__,
+                "spec": to_table(self.spec),
+            }
+            (fresh / "fit.json").write_text(json.dumps(about, indent=2) + "\n")
+            fresh.chmod(0o755)
+            if path.exists():
+                old = fresh.with_name(fresh.name + "-old")
+                path.rename(old)
+                fresh.rename(path)
+                shutil.rmtree(old)
+            else:
+                fresh.rename(path)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Fit:
+        """Return the fit that `save` wrote; it answers every question with equal numbers.
+
+        Raises
+        ------
+        SpecError
+            If `path` holds no fit, or one of a format this version can't read.
+        """
+        path = Path(path)
+        if not (path / "fit.json").is_file():
+            raise SpecError(f"{path} holds no saved fit (no fit.json).")
+        about = json.loads((path / "fit.json").read_text())
+        if about.get("format") != FORMAT:
+            raise SpecError(
+                f"{path} was saved in format {about.get('format')!r}; this version reads {FORMAT}."
+            )
+        with xr.open_datatree(path / "draws.nc", engine="h5netcdf") as tree:
+            draws = tree.load()
+        with xr.open_dataset(path / "data.nc", engine="h5netcdf") as dataset:
+            data = public_class(about["data"], str(path)).from_dataset(dataset.load())
+        return cls(from_table(about["spec"], str(path)), data, draws, diagnose(draws))
+
+
+def usable(result: Fit, allow_unconverged: bool) -> dict[str, str]:
+    """Return attrs to mark what is computed from a fit, after its verdict is read.
+
+    Raises
+    ------
+    SamplingError
+        If the verdict fails and `allow_unconverged` is false.
+    """
+    if result.diagnostics.ok:
+        return {}
+    if not allow_unconverged:
+        raise SamplingError(
+            f"{result.diagnostics.verdict}\nNo answer is computed from such draws. Follow the "
+            "remedy, or pass allow_unconverged=True to see figures that are marked as unconverged."
+        )
+    return {"unconverged": result.diagnostics.verdict}
+
+
+def _warn(diagnostics: Diagnostics) -> None:
+    if not diagnostics.ok:
+        warnings.warn(diagnostics.verdict, ConvergenceWarning, stacklevel=3)

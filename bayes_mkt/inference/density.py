@@ -1,0 +1,127 @@
+"""What a sampler sees of a model: a log-density of a flat vector, and where to start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayes_mkt.errors import SamplingError
+
+Array = jax.Array
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the unconstrained variables lie in one flat vector.
+
+    Attributes
+    ----------
+    names, shapes
+        Of the value variables, in the model's order.
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    @property
+    def size(self) -> int:
+        """Return the number of unconstrained dimensions."""
+        return sum(int(np.prod(shape)) for shape in self.shapes)
+
+    def split(self, flat: Array) -> list[Array]:
+        """Return the variables that the vector `flat` (size,) holds."""
+        parts, start = [], 0
+        for shape in self.shapes:
+            length = int(np.prod(shape))
+            parts.append(flat[start : start + length].reshape(shape))
+            start += length
+        return parts
+
+    def owner(self, index: int) -> str:
+        """Return the name of the variable, with its index, that holds entry `index`."""
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            length = int(np.prod(shape))
+            if index < length:
+                where = np.unravel_index(index, shape)
+                return name + (f"[{', '.join(str(int(i)) for i in where)}]" if shape else "")
+            index -= length
+        raise IndexError(index)
+
+
+@dataclass(frozen=True)
+class Density:
+    """A log-density to sample, and the way back to the model's own vector.
+
+    Attributes
+    ----------
+    layout
+        Names and shapes of the variables in the sampled vector.
+    log_density
+        ``(x, arguments) -> float``; pure.
+    arguments
+        Data, and whatever is computed from data once.
+    complete
+        ``(key, x, arguments) -> (model's vector)``: draws what was taken out of the model's
+        vector; None where the sampled vector is the model's own.
+    """
+
+    layout: Layout
+    log_density: Callable[[Array, Any], Array]
+    arguments: Any
+    complete: Callable[[Array, Array, Any], Array] | None
+
+
+def initial_positions(
+    density: Density, point: Mapping[str, np.ndarray], *, chains: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return `chains` starting points (chains, size) with finite density and gradient.
+
+    Each is `point` plus Uniform(-1, 1) on the unconstrained scale, drawn again up to 20 times
+    where the density isn't finite; the last ten tries shrink the jitter.
+
+    Parameters
+    ----------
+    density
+        What is sampled.
+    point
+        Values by name, of at least the variables in the density's layout.
+    chains
+        Number of points.
+    rng
+        Source of the jitter.
+
+    Raises
+    ------
+    SamplingError
+        If no start is found; names the variables whose gradient isn't finite.
+    """
+    center = np.concatenate([np.ravel(point[name]) for name in density.layout.names])
+    value_and_grad = _value_and_grad(density.log_density)
+    starts = np.empty((chains, center.size))
+    missing = np.arange(chains)
+    for attempt in range(20):
+        radius = 1.0 if attempt < 10 else 0.5 ** (attempt - 9)
+        starts[missing] = center + rng.uniform(-radius, radius, (missing.size, center.size))
+        value, gradient = map(np.asarray, value_and_grad(jnp.asarray(starts), density.arguments))
+        missing = np.flatnonzero(~(np.isfinite(value) & np.isfinite(gradient).all(axis=1)))
+        if not missing.size:
+            return starts
+    first = missing[0]
+    culprits = [density.layout.owner(int(i)) for i in np.flatnonzero(~np.isfinite(gradient[first]))]
+    raise SamplingError(
+        "No starting point with a finite density was found in 20 tries: the log-density is "
+        f"{value[first]}, and the gradient isn't finite for {', '.join(culprits[:5]) or 'none'}. "
+        "Check that every prior's support contains what the data demand, that the data hold no "
+        "value of probability zero, and give `initval=` to the variables that need one."
+    )
+
+
+@cache
+def _value_and_grad(log_density: Callable[..., Array]) -> Callable[..., tuple[Array, Array]]:
+    return jax.jit(jax.vmap(jax.value_and_grad(log_density), (0, None)))

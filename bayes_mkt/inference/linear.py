@@ -1,0 +1,123 @@
+"""Which variables of a PyMC model enter a Normal likelihood's mean as Normals: graphs only.
+
+What is found here by the form of the graph (Normal, untransformed, no other use) is only a
+candidate; `collapse` decides by numbers whether it is linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.graph.replace import clone_replace
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.basic import NormalRV
+
+# A PyTensor variable; PyTensor's own types are too partial to help.
+Graph = Any
+
+
+@dataclass(frozen=True)
+class LinearGraphs:
+    """Graphs, in the model's value variables, of a Normal likelihood with a Normal block.
+
+    Attributes
+    ----------
+    block
+        Names of the block's value variables, in the model's order.
+    mean, base
+        Mean of the likelihood, and the same with the block at zero; flat (row,).
+    noise, observed
+        SD of the likelihood and the observed values (row,).
+    prior_mean, prior_sd
+        Of the block's entries, flat (entry,).
+    rest
+        Log-density of all other terms of the model: a scalar without the block.
+    """
+
+    block: tuple[str, ...]
+    mean: Graph
+    base: Graph
+    noise: Graph
+    observed: Graph
+    prior_mean: Graph
+    prior_sd: Graph
+    rest: Graph
+
+
+def likelihood_of(model: pm.Model) -> Graph | None:
+    """Return the model's Normal likelihood if it has exactly one."""
+    normals = [rv for rv in model.observed_RVs if isinstance(rv.owner.op, NormalRV)]
+    return normals[0] if len(normals) == 1 else None
+
+
+def candidates(model: pm.Model, likelihood: Graph, exclude: Collection[str] = ()) -> list[Graph]:
+    """Return the Normal free variables that could be a linear block of `likelihood`.
+
+    A candidate is Normal and untransformed, lies upstream of the likelihood's mean, and is no
+    part of any other term: not of a scale, another likelihood, a potential, or the prior of a
+    variable outside the block.
+    """
+    mean, noise = likelihood.owner.op.dist_params(likelihood.owner)
+    free = set(model.free_RVs)
+    upstream = set(ancestors([mean]))
+    block = [
+        rv
+        for rv in model.free_RVs
+        if isinstance(rv.owner.op, NormalRV)
+        and model.rvs_to_transforms[rv] is None
+        and rv in upstream
+        and rv.name not in exclude
+    ]
+    while True:
+        terms = [noise, *model.potentials]
+        for rv in model.basic_RVs:
+            if rv is not likelihood:
+                inputs = rv.owner.op.dist_params(rv.owner) if rv in block else rv.owner.inputs
+                terms.extend(inputs[1:] if rv in block else inputs)
+        used = set(ancestors(terms, blockers=free))
+        kept = [rv for rv in block if rv not in used]
+        if len(kept) == len(block):
+            return block
+        block = kept
+
+
+def linear_graphs(
+    model: pm.Model,
+    likelihood: Graph,
+    block: Collection[Graph],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> LinearGraphs:
+    """Return the graphs of a likelihood and of a block of its variables.
+
+    Parameters
+    ----------
+    shapes
+        Of the value variables, by name.
+    """
+    values = [model.rvs_to_values[rv] for rv in block]
+    mean, noise = likelihood.owner.op.dist_params(likelihood.owner)
+    observed = model.rvs_to_values[likelihood]
+    mean, noise = model.replace_rvs_by_values([mean, noise])
+    mean, noise = (pt.broadcast_to(x, observed.shape).ravel() for x in (mean, noise))
+    zeros = {v: v.type.filter_variable(pt.zeros(shapes[v.name], dtype=v.dtype)) for v in values}
+    parameters: list[list[Any]] = [[], []]
+    for rv, value in zip(block, values, strict=True):
+        pair = model.replace_rvs_by_values(list(rv.owner.op.dist_params(rv.owner)))
+        for into, graph in zip(parameters, pair, strict=True):
+            into.append(pt.broadcast_to(graph, shapes[value.name]).ravel())
+    others = [rv for rv in model.basic_RVs if rv is not likelihood and rv not in set(block)]
+    terms = [*others, *model.potentials]
+    return LinearGraphs(
+        block=tuple(value.name for value in values),
+        mean=mean,
+        base=clone_replace(mean, replace=zeros),
+        noise=noise,
+        observed=observed.ravel(),
+        prior_mean=pt.concatenate(parameters[0]),
+        prior_sd=pt.concatenate(parameters[1]),
+        rest=model.logp(vars=terms) if terms else pt.zeros(()),
+    )

@@ -1,0 +1,35 @@
+"""PyMC's own NUTS as an outside referee: no line of it is ours."""
+
+from __future__ import annotations
+
+import pymc as pm
+import xarray as xr
+
+from bayes_mkt.seeds import integer
+
+
+def sample_pymc(
+    model: pm.Model,
+    *,
+    seed: int,
+    chains: int,
+    draws: int,
+    warmup: int,
+    target_accept: float,
+    var_names: list[str],
+    progress: bool,
+) -> xr.DataTree:
+    """Return draws of `model` by `pymc.sample`, with all its defaults but the given sizes."""
+    drawn: xr.DataTree = pm.sample(
+        model=model,
+        draws=draws,
+        tune=warmup,
+        chains=chains,
+        cores=1,
+        target_accept=target_accept,
+        random_seed=integer(seed, "referee"),
+        var_names=var_names,
+        progressbar=progress,
+        compute_convergence_checks=False,
+    )
+    return drawn

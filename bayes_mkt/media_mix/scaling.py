@@ -1,0 +1,93 @@
+"""From the panel's units to the model's, and lags of exposure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bayes_mkt.media_mix.panel import MediaPanel
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Constants that turn a panel's units into the model's, computed from the panel itself.
+
+    Attributes
+    ----------
+    population
+        Heads by region (region,); ones where the panel has no population.
+    exposure
+        Median of each channel's non-zero exposure per head (channel,).
+    sales_center, sales_sd
+        Mean and standard deviation of sales per head over the observed region-weeks.
+    control_center, control_sd
+        The same of each control (control,).
+    """
+
+    population: np.ndarray
+    exposure: np.ndarray
+    sales_center: float
+    sales_sd: float
+    control_center: np.ndarray
+    control_sd: np.ndarray
+
+    @classmethod
+    def of(cls, panel: MediaPanel) -> Scaling:
+        """Return the scaling of `panel`."""
+        data = panel.data
+        if "population" in data:
+            population = data["population"].to_numpy().astype(float)
+        else:
+            population = np.ones(data.sizes["region"])
+        per_head = data["exposure"].to_numpy() / population[:, None, None]
+        positive = np.where(per_head > 0, per_head, np.nan)
+        sales = data["sales"].to_numpy() / population[:, None]
+        controls = data["controls"].to_numpy()
+        seen = controls[panel.observed.to_numpy()]
+        return cls(
+            population=population,
+            exposure=np.nanmedian(positive, axis=(0, 1)),
+            sales_center=float(np.nanmean(sales)),
+            sales_sd=float(np.nanstd(sales)),
+            control_center=seen.mean(axis=0),
+            control_sd=seen.std(axis=0),
+        )
+
+    def scale_exposure(self, exposure: np.ndarray) -> np.ndarray:
+        """Return exposure per head in units of its median, (region, date, channel)."""
+        return np.asarray(exposure / self.population[:, None, None] / self.exposure)
+
+    def scale_controls(self, controls: np.ndarray) -> np.ndarray:
+        """Return standardised controls (region, date, control), 0 where missing."""
+        return np.asarray(np.nan_to_num((controls - self.control_center) / self.control_sd))
+
+
+def lags(exposure: np.ndarray, max_lag: int) -> np.ndarray:
+    """Return exposure of the `max_lag` periods before and of each period itself.
+
+    Parameters
+    ----------
+    exposure
+        (region, date, channel).
+    max_lag
+        The longest lag in periods.
+
+    Returns
+    -------
+    ndarray
+        (channel, region, date, lag); exposure before the first date is zero.
+
+    Examples
+    --------
+    >>> lags(np.array([[[1.0], [2.0]]]), 1)[0, 0].tolist()
+    [[1.0, 0.0], [2.0, 1.0]]
+    """
+    regions, dates, channels = exposure.shape
+    out = np.zeros((channels, regions, dates, max_lag + 1))
+    by_channel = np.moveaxis(exposure, -1, 0)
+    for lag in range(min(max_lag, dates - 1) + 1):
+        out[:, :, lag:, lag] = by_channel[:, :, : dates - lag]
+    return out

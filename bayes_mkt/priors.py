@@ -1,0 +1,126 @@
+"""Priors as data: a distribution's name and its parameters, to print, save and put in TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from bayes_mkt.errors import SpecError
+
+DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Beta": ("alpha", "beta"),
+        "Exponential": ("lam",),
+        "Gamma": ("alpha", "beta"),
+        "HalfCauchy": ("beta",),
+        "HalfNormal": ("sigma",),
+        "HalfStudentT": ("nu", "sigma"),
+        "LogNormal": ("mu", "sigma"),
+        "Normal": ("mu", "sigma"),
+        "StudentT": ("nu", "mu", "sigma"),
+        "TruncatedNormal": ("mu", "sigma", "lower", "upper"),
+        "Uniform": ("lower", "upper"),
+    }
+)
+_POSITIVE_PARAMETERS = frozenset({"sigma", "alpha", "beta", "lam", "nu"})
+_POSITIVE_SUPPORT = frozenset(
+    {"Exponential", "Gamma", "HalfCauchy", "HalfNormal", "HalfStudentT", "LogNormal"}
+)
+
+
+@dataclass(frozen=True, init=False)
+class Prior:
+    """A prior distribution, in PyMC's names and parametrisation.
+
+    Parameters
+    ----------
+    dist
+        One of `DISTRIBUTIONS`: Beta, Exponential, Gamma, HalfCauchy, HalfNormal,
+        HalfStudentT, LogNormal, Normal, StudentT, TruncatedNormal, Uniform.
+    **parameters
+        Each a number, or one number for each entry of the variable (a channel, a control).
+
+    Raises
+    ------
+    SpecError
+        For an unknown distribution or parameter, a missing one, or one out of range.
+
+    Examples
+    --------
+    >>> Prior("LogNormal", mu=0.2, sigma=0.9)
+    Prior('LogNormal', mu=0.2, sigma=0.9)
+    """
+
+    dist: str
+    parameters: tuple[tuple[str, float | tuple[float, ...]], ...]
+
+    def __init__(self, dist: str, **parameters: float | Sequence[float]) -> None:
+        if dist not in DISTRIBUTIONS:
+            raise SpecError(f"Prior {dist!r} is unknown; choose from {', '.join(DISTRIBUTIONS)}.")
+        names = DISTRIBUTIONS[dist]
+        if set(parameters) != set(names):
+            raise SpecError(
+                f"Prior {dist} takes {', '.join(names)}; got {', '.join(parameters) or 'nothing'}."
+            )
+        values = {name: _number(dist, name, parameters[name]) for name in names}
+        for low, high in (("lower", "upper"),):
+            if low in values and _least(values[high]) <= _least(values[low]):
+                raise SpecError(f"Prior {dist}: lower={values[low]} must lie below {values[high]}.")
+        object.__setattr__(self, "dist", dist)
+        object.__setattr__(self, "parameters", tuple(values.items()))
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value}" for name, value in self.parameters)
+        return f"Prior({self.dist!r}, {inside})"
+
+    @property
+    def positive(self) -> bool:
+        """Return whether the distribution has its support above zero."""
+        if self.dist in _POSITIVE_SUPPORT or self.dist == "Beta":
+            return True
+        return _least(dict(self.parameters).get("lower", -1.0)) >= 0
+
+    def variable(self, name: str, dims: str | tuple[str, ...] | None = None) -> Any:
+        """Add the random variable `name` with this prior to the PyMC model in context."""
+        import numpy as np
+        import pymc as pm
+
+        arguments = {k: np.asarray(v, dtype=float) for k, v in self.parameters}
+        return getattr(pm, self.dist)(name, dims=dims, **arguments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"dist": ..., parameter: value, ...}``, as TOML and JSON hold it."""
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in self.parameters}
+        return {"dist": self.dist, **values}
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Prior:
+        """Return the prior that `to_dict` wrote.
+
+        Examples
+        --------
+        >>> Prior.from_dict({"dist": "HalfNormal", "sigma": 1.0})
+        Prior('HalfNormal', sigma=1.0)
+        """
+        if "dist" not in table:
+            raise SpecError(f"A prior needs 'dist', the name of a distribution; got {dict(table)}.")
+        return cls(table["dist"], **{k: v for k, v in table.items() if k != "dist"})
+
+
+def _least(value: float | tuple[float, ...]) -> float:
+    return min(value) if isinstance(value, tuple) else value
+
+
+def _number(dist: str, name: str, value: Any) -> float | tuple[float, ...]:
+    """Return a parameter as a float or a tuple of floats, checked."""
+    items = tuple(value) if isinstance(value, Sequence) else (value,)
+    if any(isinstance(v, (str, bool)) or not hasattr(v, "__float__") for v in items) or not items:
+        raise SpecError(f"Prior {dist}: {name}={value!r} is not a number.")
+    numbers = tuple(float(v) for v in items)
+    if any(v != v for v in numbers):
+        raise SpecError(f"Prior {dist}: {name}={value!r} is not a number.")
+    if name in _POSITIVE_PARAMETERS and min(numbers) <= 0:
+        raise SpecError(f"Prior {dist}: {name}={value!r} must be > 0.")
+    return numbers if isinstance(value, Sequence) else numbers[0]

@@ -1,0 +1,134 @@
+"""What each figure of the media-mix report means, in words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bayes_mkt.report.summary import interval_bounds, percent
+
+__all__ = ["definitions"]
+
+# Term, meaning, and the part of the report that it belongs to (None: always).
+QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
+    (
+        "Expected sales",
+        "The mean of sales in a region and period under the model: what sales would be on "
+        "average, without the noise of a single observation.",
+        None,
+    ),
+    (
+        "Incremental sales",
+        "Expected sales with a channel's activity as it was, less expected sales with that "
+        "activity removed, everything else equal. The estimand says when the activity is "
+        "removed and over which periods the difference in sales is counted.",
+        None,
+    ),
+    (
+        "Return on investment (ROI)",
+        "Incremental revenue divided by the spend removed. Above 1, a channel brings in "
+        "more revenue than it costs. Revenue is not profit: with a margin of 40%, break-even "
+        "stands at an ROI of 2.5.",
+        "roi",
+    ),
+    (
+        "Marginal ROI",
+        "Revenue brought in by the next unit of spend on a channel, at its present level: "
+        "the slope of the response curve. It is below the ROI where a channel saturates, "
+        "and it, not the ROI, says whether to spend more.",
+        "marginal-roi",
+    ),
+    (
+        "Baseline",
+        "Expected sales had no channel been active, with controls, season and regions as "
+        "they were.",
+        "contributions",
+    ),
+    (
+        "Contribution",
+        "The part of expected sales in a period that a channel accounts for, including the "
+        "carry-over of earlier activity. Baseline and contributions add up to expected sales.",
+        "contributions",
+    ),
+    (
+        "Response curve",
+        "Incremental sales if a channel's spend in the window were a multiple of what it was, "
+        "its pattern over regions and time unchanged. Outside the range seen in the data the "
+        "curve rests on its assumed form and on the prior.",
+        "response-curves",
+    ),
+    (
+        "Adstock weight",
+        "How much of an exposure acts in the period itself (lag 0) and in each period after it.",
+        "adstock",
+    ),
+    (
+        "Causal reading",
+        "The figures are effects of media only if, given the controls, the season and the "
+        "regions in the model, nothing else moved both the media and sales. The data alone "
+        "cannot show this; experiments can.",
+        None,
+    ),
+)
+
+
+def definitions(estimand: str, interval: float, parts: frozenset[str]) -> list[tuple[str, str]]:
+    """Return terms and their meaning, for the parts that a report holds.
+
+    Parameters
+    ----------
+    estimand
+        Which change of spend, in which window, is compared with what.
+    interval
+        Probability inside the intervals.
+    parts
+        Keys of the sections present, such as ``roi`` or ``adstock``.
+
+    Examples
+    --------
+    >>> terms = [term for term, _ in definitions("All spend removed.", 0.9, frozenset({"roi"}))]
+    >>> "Return on investment (ROI)" in terms, "Marginal ROI" in terms
+    (True, False)
+    """
+    entries = [("Estimand", estimand, None), *QUANTITIES, *_statistics(interval)]
+    return [(term, text) for term, text, part in entries if part is None or part in parts]
+
+
+def _statistics(interval: float) -> list[tuple[str, str, str | None]]:
+    low, _ = interval_bounds(interval)
+    return [
+        (
+            "Mean, median, SD",
+            "Centre and spread of the posterior draws. Half of the draws lie below the median.",
+            None,
+        ),
+        (
+            f"Credible interval ({percent(interval)})",
+            f"Given the model, its priors and the data, the quantity lies inside with a "
+            f"probability of {percent(interval)}, and on either side of it with {percent(low)}.",
+            None,
+        ),
+        (
+            "P(>1), P(>0)",
+            "The probability that the quantity exceeds that value: the share of posterior draws "
+            "above it.",
+            None,
+        ),
+        (
+            "R-hat",
+            "Compares the spread between and within chains. At 1 they agree; above 1.01 they "
+            "have not yet drawn from the same distribution.",
+            "diagnostics",
+        ),
+        (
+            "Effective sample size (ESS)",
+            "How many independent draws the correlated ones are worth: bulk for the centre of "
+            "the distribution, tail for its 5% and 95% quantiles.",
+            "diagnostics",
+        ),
+        (
+            "MCSE",
+            "Monte Carlo standard error: the error that the finite number of draws leaves in "
+            "the mean. It is not uncertainty about the quantity.",
+            "diagnostics",
+        ),
+    ]
