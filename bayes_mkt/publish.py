@@ -196,7 +196,7 @@ def write_media_mix(
     summaries = {
         "roi": (answers.roi, 1.0),
         "marginal_roi": (answers.marginal_roi, 1.0),
-        "incremental_sales": (answers.incremental_sales, 0.0),
+        "incremental_sales": (answers.incremental_sales, None),
         "contributions": (answers.contributions, None),
     }
     for name, (draws, above) in summaries.items():

@@ -56,7 +56,7 @@ def show_answers(console: Console, answers: MediaMixAnswers, interval: float, ou
         show_frame(console, "Return on investment", format_table(roi))
         notes = []
     else:
-        sales = table(answers.incremental_sales, interval, above=0.0)
+        sales = table(answers.incremental_sales, interval)
         show_frame(console, "Incremental sales", format_table(sales))
         notes = [answers.roi_absent_reason or ""]
     show_outputs(console, out, notes)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
+from jax.scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
@@ -41,7 +41,8 @@ class Arrow:
     @property
     def places(self) -> np.ndarray:
         """Return `blocks` as an array (block, place)."""
-        return np.asarray(self.blocks, dtype=int).reshape(len(self.blocks), -1)
+        places = len(self.blocks[0]) if self.blocks else 0
+        return np.asarray(self.blocks, dtype=int).reshape(len(self.blocks), places)
 
     def local(self, values: Array) -> Array:
         """Return the blocks' part of a vector (size,): (block, place), 0 where filled up."""
@@ -106,83 +107,112 @@ class Quadratic(NamedTuple):
     hub_linear: Array
 
 
-class Factor(NamedTuple):
-    """The Cholesky factor of a `Quadratic`, and what it does to the linear part."""
+class Solution(NamedTuple):
+    """What a `Quadratic` integrates to, and the moments of the Gaussian it is.
 
-    local: Array
-    cross: Array
-    hub: Array
-    local_linear: Array
-    hub_linear: Array
-
-
-def factor(form: Quadratic) -> Factor:
-    """Return the Cholesky factor: blocks first, then the hubs' Schur complement."""
-    chol = _cholesky(form.local)
-    right = jnp.concatenate([form.cross, form.local_linear[..., None]], axis=-1)
-    solved = _solve(chol, right)
-    cross, local_linear = solved[..., :-1], solved[..., -1]
-    schur = form.hub - jnp.einsum("kph,kpj->hj", cross, cross)
-    hub = _cholesky(schur)
-    linear = form.hub_linear - jnp.einsum("kph,kp->h", cross, local_linear)
-    return Factor(chol, cross, hub, local_linear, _solve(hub, linear[:, None])[:, 0])
-
-
-def log_integral(f: Factor) -> Array:
-    """Return log of the integral of exp(-x'Qx/2 + v'x) less size/2 log(2 pi).
-
-    That is v'Q^-1 v / 2 - log det(Q) / 2. Filled-up places have a unit diagonal.
+    Attributes
+    ----------
+    log_integral
+        log of the integral of exp(-x'Qx/2 + v'x) less size/2 log(2 pi), that is
+        v'Q^-1 v / 2 - log det(Q) / 2.
+    local_mean, hub_mean
+        Q^-1 v: (block, place), (hub,).
+    within
+        Inverse of each block of Q by itself (block, place, place).
+    slopes
+        `within` times the block's part of Q with the hubs (block, place, hub).
+    hub_cov
+        The hubs' part of Q^-1 (hub, hub).
     """
-    quadratic = jnp.sum(f.local_linear**2) + jnp.sum(f.hub_linear**2)
-    log_det = _log_diagonal(f.local) + _log_diagonal(f.hub)
-    return 0.5 * quadratic - log_det
+
+    log_integral: Array
+    local_mean: Array
+    hub_mean: Array
+    within: Array
+    slopes: Array
+    hub_cov: Array
 
 
-def draw(f: Factor, local_noise: Array, hub_noise: Array) -> tuple[Array, Array]:
+def solve(form: Quadratic) -> Solution:
+    """Return integral and moments: blocks are eliminated first, then the hubs."""
+    hubs = form.cross.shape[-1]
+    right = jnp.concatenate([form.cross, form.local_linear[..., None]], axis=-1)
+    within, solved, log_det = _invert(form.local, right)
+    slopes, alone = solved[..., :hubs], solved[..., hubs]
+    schur = form.hub - jnp.einsum("kph,kpj->hj", form.cross, slopes)
+    linear = form.hub_linear - jnp.einsum("kph,kp->h", form.cross, alone)
+    hub_cov, hub_mean, hub_log_det = _invert(schur, linear[:, None])
+    hub_mean = hub_mean[:, 0]
+    quadratic = jnp.sum(form.local_linear * alone) + jnp.sum(linear * hub_mean)
+    log_integral = 0.5 * (quadratic - jnp.sum(log_det) - hub_log_det)
+    local_mean = alone - slopes @ hub_mean if hubs else alone
+    return Solution(log_integral, local_mean, hub_mean, within, slopes, hub_cov)
+
+
+@jax.custom_vjp
+def log_integral(form: Quadratic) -> Array:
+    """Return v'Q^-1 v / 2 - log det(Q) / 2.
+
+    Its derivatives are the Gaussian's moments: in v the mean, in Q minus half the second
+    moments, so that a gradient costs no more than the value.
+    """
+    return solve(form).log_integral
+
+
+def _log_integral_forward(form: Quadratic) -> tuple[Array, Solution]:
+    solution = solve(form)
+    return solution.log_integral, solution
+
+
+def _log_integral_backward(s: Solution, tangent: Array) -> tuple[Quadratic]:
+    reach = s.slopes @ s.hub_cov
+    local_cov = s.within + jnp.einsum("kph,kqh->kpq", reach, s.slopes)
+    mean, hub_mean = s.local_mean, s.hub_mean
+    return (
+        Quadratic(
+            local=-0.5 * tangent * (local_cov + mean[:, :, None] * mean[:, None, :]),
+            cross=tangent * (reach - mean[:, :, None] * hub_mean),
+            hub=-0.5 * tangent * (s.hub_cov + hub_mean[:, None] * hub_mean),
+            local_linear=tangent * mean,
+            hub_linear=tangent * hub_mean,
+        ),
+    )
+
+
+log_integral.defvjp(_log_integral_forward, _log_integral_backward)
+
+
+def draw(form: Quadratic, local_noise: Array, hub_noise: Array) -> tuple[Array, Array]:
     """Return a draw from N(Q^-1 v, Q^-1), blocks and hubs, from standard normal noise."""
-    hub = _solve_transposed(f.hub, (f.hub_linear + hub_noise)[:, None])[:, 0]
-    right = f.local_linear + local_noise - jnp.einsum("kph,h->kp", f.cross, hub)
-    return _solve_transposed(f.local, right[..., None])[..., 0], hub
+    s = solve(form)
+    hub_step = jnp.linalg.cholesky(s.hub_cov) @ hub_noise
+    local_step = jnp.einsum("kpq,kq->kp", jnp.linalg.cholesky(s.within), local_noise)
+    return s.local_mean + local_step - s.slopes @ hub_step, s.hub_mean + hub_step
 
 
-def _log_diagonal(chol: Array) -> Array:
-    return jnp.sum(jnp.log(jnp.diagonal(chol, axis1=-2, axis2=-1)))
+def _invert(matrices: Array, right: Array) -> tuple[Array, Array, Array]:
+    """Return inverse, inverse times `right`, and log-determinant of positive definite matrices.
 
-
-def _cholesky(matrices: Array) -> Array:
-    """Return Cholesky factors of (..., n, n); small ones written out, so that they vectorise."""
+    Small ones (..., n, n) are eliminated pivot by pivot, all at once: few operations on whole
+    arrays, where a library call for each matrix would cost more than its arithmetic.
+    """
     n = matrices.shape[-1]
     if n > _UNROLLED:
-        return jnp.linalg.cholesky(matrices)
-    if not n:
-        return matrices
-    zero = jnp.zeros(matrices.shape[:-2], matrices.dtype)
-    rows: list[list[Array]] = []
-    for i in range(n):
-        row: list[Array] = []
-        for j in range(i):
-            inner = sum((row[k] * rows[j][k] for k in range(j)), start=zero)
-            row.append((matrices[..., i, j] - inner) / rows[j][j])
-        row.append(jnp.sqrt(matrices[..., i, i] - sum((x**2 for x in row), start=zero)))
-        rows.append(row)
-    filled = [jnp.stack([*row, *[zero] * (n - len(row))], axis=-1) for row in rows]
-    return jnp.stack(filled, axis=-2)
-
-
-def _solve(chol: Array, right: Array) -> Array:
-    """Return L^-1 right, for (..., n, n) and (..., n, m)."""
-    n = chol.shape[-1]
-    if n > _UNROLLED:
-        return solve_triangular(chol, right, lower=True)
-    rows: list[Array] = []
-    for i in range(n):
-        value = right[..., i, :]
-        for k in range(i):
-            value = value - chol[..., i, k, None] * rows[k]
-        rows.append(value / chol[..., i, i, None])
-    return jnp.stack(rows, axis=-2) if n else right
-
-
-def _solve_transposed(chol: Array, right: Array) -> Array:
-    """Return L'^-1 right, for (..., n, n) and (..., n, m)."""
-    return solve_triangular(chol, right, lower=True, trans=1) if chol.shape[-1] else right
+        factor = cho_factor(matrices, lower=True)
+        eye = jnp.broadcast_to(jnp.eye(n, dtype=matrices.dtype), matrices.shape)
+        log_det = 2 * jnp.sum(jnp.log(jnp.diagonal(factor[0], axis1=-2, axis2=-1)), axis=-1)
+        return cho_solve(factor, eye), cho_solve(factor, right), log_det
+    # A pivot step replaces column k of the matrix by that of the inverse in the making.
+    work = jnp.concatenate([matrices, right], axis=-1)
+    pivots = []
+    for k in range(n):
+        pivot = work[..., k, k]
+        pivots.append(pivot)
+        at = np.arange(n) == k
+        row = jnp.where(np.append(at, [False] * right.shape[-1]), 1.0, work[..., k, :])
+        row = row / pivot[..., None]
+        column = work[..., :, k, None]
+        cleared = jnp.where(np.append(at, [False] * right.shape[-1]), 0.0, work)
+        work = jnp.where(at[:, None], row[..., None, :], cleared - column * row[..., None, :])
+    log_det = jnp.log(jnp.stack(pivots, axis=-1)).sum(axis=-1) if n else jnp.zeros(())
+    return work[..., :n], work[..., n:], log_det

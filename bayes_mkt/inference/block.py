@@ -170,7 +170,7 @@ def collapsed_density(
 
     def log_density(theta: Array, arguments: tuple[Data, Constants]) -> Array:
         form, constant = quadratic(model, structure, theta, arguments)
-        return constant + arrow.log_integral(arrow.factor(form))
+        return constant + arrow.log_integral(form)
 
     return log_density
 
@@ -186,7 +186,7 @@ def block_draw(
         form, _ = quadratic(model, structure, theta, arguments)
         noise = jax.random.normal(key, (structure.arrow.size,), theta.dtype)
         shape = structure.arrow
-        local, hub = arrow.draw(arrow.factor(form), shape.local(noise), shape.hub(noise))
+        local, hub = arrow.draw(form, shape.local(noise), shape.hub(noise))
         zero = jnp.zeros(shape.size, theta.dtype)
         steps = model.prior_sd(theta, data) * shape.join(local, hub)
         return fixed.unwhiten @ (model.prior_mean(theta, zero, data) + steps)

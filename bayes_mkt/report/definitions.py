@@ -108,10 +108,9 @@ def _statistics(interval: float) -> list[tuple[str, str, str | None]]:
             None,
         ),
         (
-            "P(>1), P(>0)",
-            "The probability that the quantity exceeds that value: the share of posterior draws "
-            "above it.",
-            None,
+            "P(>1)",
+            "The probability that the quantity exceeds 1: the share of posterior draws above it.",
+            "roi",
         ),
         (
             "R-hat",

@@ -121,16 +121,18 @@ def _contributions(report: MediaMixReport) -> Section | None:
     blocks: list[str | TableView | FigureView] = []
     if report.incremental_sales is not None:
         sales = report.incremental_sales
-        view = summary_view(sales, "Incremental sales by channel", report.interval, 0.0)
+        view = summary_view(sales, "Incremental sales by channel", report.interval, None)
         picture = embed(
             plot_forest(
                 sales,
                 heading="Incremental sales by channel",
                 label="incremental sales",
                 interval=report.interval,
+                reference=None,
             ),
             f"Forest figure of incremental sales. {_medians(view)}",
-            "Sales that each channel brought in under the question stated above.",
+            "Sales that each channel brought in under the question stated above. The model lets no "
+            "channel lower sales, so no interval reaches below 0, whatever the data.",
         )
         blocks += [picture, view]
     if report.contributions is not None and report.baseline is not None:
@@ -157,6 +159,7 @@ def _fit(report: MediaMixReport) -> Section | None:
         return None
     count = report.expected.sizes.get(REGION, 1)
     words = str(report.expected.attrs.get("long_name") or "expected sales")
+    words = words[:1].lower() + words[1:]
     noise = "" if "predict" in words else ", without the noise of a single observation"
     figure = embed(
         plot_fit(report.observed, report.expected, interval=report.interval),
@@ -175,7 +178,8 @@ def _curves(report: MediaMixReport) -> Section | None:
         plot_response_curves(report.response_curves, interval=report.interval),
         f"Incremental sales against spend, one curve for each of {_join(names)}, with an interval.",
         "A dot marks today's spend, as it was in the window of the question. Solid and "
-        "blue: spend within the range seen in the data. "
+        "blue: levels between the weakest and the strongest period in the data, all regions "
+        "together. "
         "Dashed and grey: outside it, where the form of the curve and the prior decide.",
     )
     return Section("response-curves", "Response curves", (figure,))

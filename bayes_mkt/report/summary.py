@@ -24,6 +24,7 @@ __all__ = [
     "select_texts",
     "spread_of",
     "unconverged_text",
+    "units_beside",
     "units_of",
 ]
 
@@ -139,18 +140,27 @@ def units_of(array: xr.DataArray) -> str:
 
 
 def axis_label(array: xr.DataArray, fallback: str) -> str:
-    """Return `long name (units)` for an axis or a column.
+    """Return `long name (units)` for an axis or a column; units that the name holds are left out.
 
     Examples
     --------
     >>> sales = xr.DataArray(0.0, attrs={"long_name": "incremental sales", "units": "EUR"})
     >>> axis_label(sales, "sales")
     'Incremental sales (EUR)'
+    >>> axis_label(sales.assign_attrs(units="sales"), "sales")
+    'Incremental sales'
     """
     name = str(array.attrs.get("long_name") or fallback)
-    units = units_of(array)
+    units = units_beside(name, array)
     label = name[:1].upper() + name[1:]
-    return f"{label} ({units})" if units and f"({units})" not in label else label
+    return f"{label} ({units})" if units else label
+
+
+def units_beside(name: str, array: xr.DataArray) -> str:
+    """Return the units of `array`, or an empty text if `name` has said them."""
+    units = units_of(array)
+    said = units.lower() in name.lower().split() or f"({units})" in name
+    return "" if said else units
 
 
 def unconverged_text(*sources: xr.DataArray | xr.Dataset | None) -> str | None:

@@ -13,7 +13,7 @@ import xarray as xr
 from bayes_mkt.errors import SpecError
 from bayes_mkt.report.embed import FigureView
 from bayes_mkt.report.formats import common_decimals, label_text, number
-from bayes_mkt.report.summary import units_of
+from bayes_mkt.report.summary import units_beside
 from bayes_mkt.report.table import WARNING, format_table, table
 
 __all__ = [
@@ -91,7 +91,7 @@ def summary_view(
     frame = format_table(table(array, interval, above=above))
     warning = str(frame.attrs.get("unconverged", ""))
     frame = frame.drop(columns=WARNING, errors="ignore")
-    units = units_of(array)
+    units = units_beside(caption, array)
     return TableView(
         caption=f"{caption}, in {units}" if units else caption,
         stubs=tuple(str(name).capitalize() for name in frame.index.names),
