@@ -40,12 +40,11 @@ docs: $(DEV) ## Build the site into site/.
 	$(BIN)/mkdocs build --quiet --strict --config-file docs/mkdocs.yml
 	@echo "site/index.html"
 
-bench: $(DEV) ## Run every benchmark; each writes its JSON beside itself (long).
-	@set -e; for file in benchmarks/[a-z]*.py; do \
-		echo "$$file"; $(BIN)/python "$$file"; done
+bench: $(DEV) ## Run every benchmark; each writes benchmarks/results/NAME.json (long).
+	$(BIN)/python -m benchmarks all
 
 notebooks: $(DEV) ## Execute the notebooks in place.
-	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
+	$(BIN)/python notebooks/execute.py
 
 lock: $(BASE) ## Write the lock files anew from pyproject.toml.
 	$(COMPILE) --upgrade --extra engines --extra docs --group dev --group build \

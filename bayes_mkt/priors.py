@@ -65,9 +65,14 @@ class Prior:
                 f"Prior {dist} takes {', '.join(names)}; got {', '.join(parameters) or 'nothing'}."
             )
         values = {name: _number(dist, name, parameters[name]) for name in names}
-        for low, high in (("lower", "upper"),):
-            if low in values and _least(values[high]) <= _least(values[low]):
-                raise SpecError(f"Prior {dist}: lower={values[low]} must lie below {values[high]}.")
+        lengths = {name: len(v) for name, v in values.items() if isinstance(v, tuple)}
+        if len(set(lengths.values())) > 1:
+            sizes = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise SpecError(f"Prior {dist}: parameters of different lengths: {sizes}.")
+        if "lower" in values and not _below(values["lower"], values["upper"]):
+            raise SpecError(
+                f"Prior {dist}: lower={values['lower']} must lie below upper={values['upper']}."
+            )
         object.__setattr__(self, "dist", dist)
         object.__setattr__(self, "parameters", tuple(values.items()))
 
@@ -83,12 +88,32 @@ class Prior:
         return _least(dict(self.parameters).get("lower", -1.0)) >= 0
 
     def variable(self, name: str, dims: str | tuple[str, ...] | None = None) -> Any:
-        """Add the random variable `name` with this prior to the PyMC model in context."""
+        """Add the random variable `name` with this prior to the PyMC model in context.
+
+        Raises
+        ------
+        SpecError
+            If the prior gives other than one number for each entry of the last of `dims`.
+        """
         import numpy as np
         import pymc as pm
 
+        self._check_length(name, (dims,) if isinstance(dims, str) else dims or ())
         arguments = {k: np.asarray(v, dtype=float) for k, v in self.parameters}
         return getattr(pm, self.dist)(name, dims=dims, **arguments)
+
+    def _check_length(self, name: str, dims: tuple[str, ...]) -> None:
+        """Raise unless every vector among the parameters has one number for each entry."""
+        import pymc as pm
+
+        count = len(pm.modelcontext(None).coords[dims[-1]]) if dims else 1
+        for parameter, value in self.parameters:
+            if isinstance(value, tuple) and (not dims or len(value) != count):
+                entries = f"{count} ({dims[-1]})" if dims else "one"
+                raise SpecError(
+                    f"Prior of {name!r}: {parameter} has {len(value)} numbers, but {name} has "
+                    f"{entries}. Give one number for each, or one for all."
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"dist": ..., parameter: value, ...}``, as TOML and JSON hold it."""
@@ -113,8 +138,18 @@ def _least(value: float | tuple[float, ...]) -> float:
     return min(value) if isinstance(value, tuple) else value
 
 
+def _below(low: float | tuple[float, ...], high: float | tuple[float, ...]) -> bool:
+    """Return whether `low` lies below `high`, entry by entry."""
+    lows = low if isinstance(low, tuple) else (low,)
+    highs = high if isinstance(high, tuple) else (high,)
+    longest = max(len(lows), len(highs))
+    pairs = zip(lows * (longest // len(lows)), highs * (longest // len(highs)), strict=True)
+    return all(a < b for a, b in pairs)
+
+
 def _number(dist: str, name: str, value: Any) -> float | tuple[float, ...]:
     """Return a parameter as a float or a tuple of floats, checked."""
+    value = value.tolist() if hasattr(value, "tolist") else value
     items = tuple(value) if isinstance(value, Sequence) else (value,)
     if any(isinstance(v, (str, bool)) or not hasattr(v, "__float__") for v in items) or not items:
         raise SpecError(f"Prior {dist}: {name}={value!r} is not a number.")

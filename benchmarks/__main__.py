@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-OTHERS = {"__init__", "__main__", "environment"}
+OTHERS = {"__init__", "__main__", "environment", "intervals"}
 NAMES = sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - OTHERS)
 
 

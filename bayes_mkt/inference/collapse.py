@@ -106,6 +106,7 @@ def collapse(
         layout=theta,
         log_density=collapsed_density(model, structure),
         arguments=(data, fixed),
+        start=theta.join(posterior.start()),
         complete=_completed(block_draw(model, structure), theta, beta, posterior.layout),
     )
     _verify(posterior, density, model, structure, points)
@@ -129,7 +130,7 @@ def _points(posterior: Target, theta: Layout, beta: Layout) -> list[tuple[Array,
     for scale in (0.0, 0.7, 1.0):
         pair = []
         for layout in (theta, beta):
-            center = np.concatenate([np.ravel(start[n]) for n in layout.names] or [np.empty(0)])
+            center = layout.join(start)
             pair.append(jnp.asarray(center + scale * rng.normal(size=center.size)))
         points.append((pair[0], pair[1]))
     return points

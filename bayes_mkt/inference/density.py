@@ -43,6 +43,11 @@ class Layout:
             start += length
         return parts
 
+    def join(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the flat vector of values by name; other names are left out."""
+        parts = [np.ravel(values[name]) for name in self.names]
+        return np.concatenate(parts) if parts else np.empty(0)
+
     def owner(self, index: int) -> str:
         """Return the name of the variable, with its index, that holds entry `index`."""
         for name, shape in zip(self.names, self.shapes, strict=True):
@@ -66,6 +71,8 @@ class Density:
         ``(x, arguments) -> float``; pure.
     arguments
         Data, and whatever is computed from data once.
+    start
+        A point of the sampled vector (size,), from the model's initial point.
     complete
         ``(key, x, arguments) -> (model's vector)``: draws what was taken out of the model's
         vector; None where the sampled vector is the model's own.
@@ -74,23 +81,20 @@ class Density:
     layout: Layout
     log_density: Callable[[Array, Any], Array]
     arguments: Any
+    start: np.ndarray
     complete: Callable[[Array, Array, Any], Array] | None
 
 
-def initial_positions(
-    density: Density, point: Mapping[str, np.ndarray], *, chains: int, rng: np.random.Generator
-) -> np.ndarray:
+def initial_positions(density: Density, *, chains: int, rng: np.random.Generator) -> np.ndarray:
     """Return `chains` starting points (chains, size) with finite density and gradient.
 
-    Each is `point` plus Uniform(-1, 1) on the unconstrained scale, drawn again up to 20 times
-    where the density isn't finite; the last ten tries shrink the jitter.
+    Each is the density's start plus Uniform(-1, 1), drawn again up to 20 times where the density
+    isn't finite; the last ten tries shrink the jitter.
 
     Parameters
     ----------
     density
         What is sampled.
-    point
-        Values by name, of at least the variables in the density's layout.
     chains
         Number of points.
     rng
@@ -101,25 +105,36 @@ def initial_positions(
     SamplingError
         If no start is found; names the variables whose gradient isn't finite.
     """
-    center = np.concatenate([np.ravel(point[name]) for name in density.layout.names])
-    value_and_grad = _value_and_grad(density.log_density)
+    center = density.start
+    gradient = gradient_of(density)
     starts = np.empty((chains, center.size))
     missing = np.arange(chains)
     for attempt in range(20):
         radius = 1.0 if attempt < 10 else 0.5 ** (attempt - 9)
         starts[missing] = center + rng.uniform(-radius, radius, (missing.size, center.size))
-        value, gradient = map(np.asarray, value_and_grad(jnp.asarray(starts), density.arguments))
-        missing = np.flatnonzero(~(np.isfinite(value) & np.isfinite(gradient).all(axis=1)))
+        value, slopes = gradient(starts)
+        missing = np.flatnonzero(~(np.isfinite(value) & np.isfinite(slopes).all(axis=1)))
         if not missing.size:
             return starts
     first = missing[0]
-    culprits = [density.layout.owner(int(i)) for i in np.flatnonzero(~np.isfinite(gradient[first]))]
+    culprits = [density.layout.owner(int(i)) for i in np.flatnonzero(~np.isfinite(slopes[first]))]
     raise SamplingError(
         "No starting point with a finite density was found in 20 tries: the log-density is "
         f"{value[first]}, and the gradient isn't finite for {', '.join(culprits[:5]) or 'none'}. "
         "Check that every prior's support contains what the data demand, that the data hold no "
         "value of probability zero, and give `initval=` to the variables that need one."
     )
+
+
+def gradient_of(density: Density) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return points (chain, size) -> log-densities (chain,) and gradients (chain, size)."""
+    compiled = _value_and_grad(density.log_density)
+
+    def gradient(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, slope = compiled(jnp.asarray(points), density.arguments)
+        return np.asarray(value), np.asarray(slope)
+
+    return gradient
 
 
 @cache

@@ -15,16 +15,18 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.inference import kernels
 from bayes_mkt.inference.collapse import collapse
 from bayes_mkt.inference.collect import Collector, Enough
-from bayes_mkt.inference.density import Density, initial_positions
+from bayes_mkt.inference.density import Density, gradient_of, initial_positions
 from bayes_mkt.inference.layout import layout_of_draws
 from bayes_mkt.inference.progress import reporter
+from bayes_mkt.inference.quantiles import Quantiles, transformed
 from bayes_mkt.inference.run import run
 from bayes_mkt.inference.target import Target, target
+from bayes_mkt.inference.warmup import begin
 
 if TYPE_CHECKING:
     import pymc as pm
 
-KERNELS: dict[str, Callable[[], kernels.Kernel]] = {"nuts": kernels.nuts}
+KERNELS: dict[str, Callable[[], kernels.Kernel]] = {"nuts": kernels.nuts, "hmc": kernels.hmc}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +40,12 @@ class Settings:
     """
 
     seed: int
-    chains: int = 4
+    chains: int | None = None
     draws: int | None = None
     target_ess: float = 400
     max_draws: int = 10_000
-    warmup: int = 500
-    sampler: str = "nuts"
+    warmup: int | None = None
+    sampler: str = "hmc"
     target_accept: float = 0.8
     collapse: str | Sequence[str] | None = "auto"
 
@@ -55,7 +57,7 @@ class Settings:
         least = {"chains": 1, "warmup": 20, "max_draws": 4, "draws": 4}
         for name, low in least.items():
             value = getattr(self, name)
-            if name == "draws" and value is None:
+            if name != "max_draws" and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise SpecError(f"{name}={value!r} must be an integer >= {low}.")
@@ -67,6 +69,16 @@ class Settings:
             )
         if not 0 < self.target_accept < 1:
             raise SpecError(f"target_accept={self.target_accept!r} must lie between 0 and 1.")
+
+    @property
+    def n_chains(self) -> int:
+        """Return the number of chains: many where they run batched, four elsewhere."""
+        return self.chains or (8 if self.sampler == "hmc" else 4)
+
+    @property
+    def n_warmup(self) -> int:
+        """Return the steps of adaptation: few where chains learn together."""
+        return self.warmup or (1000 if self.sampler == "pymc" else 300)
 
 
 def draw(
@@ -96,6 +108,8 @@ def draw(
     packages = ("pymc", "jax", "blackjax")
     tree.attrs = {
         **{k: v for k, v in asdict(settings).items() if v is not None},
+        "chains": settings.n_chains,
+        "warmup": settings.n_warmup,
         "seconds": round(time.perf_counter() - begun, 3),
         "bayes_mkt_version": __version__,
         **{f"{package}_version": version(package) for package in packages},
@@ -111,9 +125,9 @@ def _referee(
     return sample_pymc(
         model,
         seed=settings.seed,
-        chains=settings.chains,
+        chains=settings.n_chains,
         draws=settings.draws or 1000,
-        warmup=settings.warmup,
+        warmup=settings.n_warmup,
         target_accept=settings.target_accept,
         var_names=names,
         progress=bool(progress),
@@ -130,19 +144,17 @@ def _sample(
             posterior, density, names, seeds.key(settings.seed, "collapsed block")
         )
         stop = Enough(settings, show)
-        starts = initial_positions(
-            density,
-            posterior.start(),
-            chains=settings.chains,
-            rng=seeds.generator(settings.seed, "initial positions"),
-        )
+        rng = seeds.generator(settings.seed, "initial positions")
+        starts = initial_positions(density, chains=settings.n_chains, rng=rng)
+        tuning, starts = begin(gradient_of(density), starts, rng)
         chunks = run(
             density.log_density,
             density.arguments,
             starts,
+            tuning,
             kernel=KERNELS[settings.sampler],
             key=seeds.key(settings.seed, "chains"),
-            warmup=settings.warmup,
+            warmup=settings.n_warmup,
             target_accept=settings.target_accept,
         )
         for chunk in chunks:
@@ -155,10 +167,12 @@ def _sample(
 
 def _density(posterior: Target, collapse_what: str | Sequence[str] | None) -> Density:
     """Return what is sampled: the model less its linear-Gaussian block, or the whole of it."""
-    if collapse_what is None:
-        return posterior.density()
-    names = None if collapse_what == "auto" else list(collapse_what)
-    return collapse(posterior, names) or posterior.density()
+    density = None
+    if collapse_what is not None:
+        names = None if collapse_what == "auto" else list(collapse_what)
+        density = collapse(posterior, names)
+    density = density or posterior.density()
+    return transformed(density, Quantiles.of(density.layout, posterior.medians()))
 
 
 def _stored(model: pm.Model, var_names: Collection[str] | None) -> list[str]:

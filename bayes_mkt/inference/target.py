@@ -27,6 +27,7 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.inference.block import LinearModel
 from bayes_mkt.inference.density import Density, Layout
 from bayes_mkt.inference.linear import Graph, candidates, likelihood_of, linear_graphs
+from bayes_mkt.inference.priors import quantile_medians
 from bayes_mkt.inference.runtime import prepare
 
 Array = jax.Array
@@ -115,11 +116,19 @@ class Target:
 
     def density(self) -> Density:
         """Return what a sampler needs: the target itself, with nothing taken out."""
-        return Density(self.layout, self.log_density, self.arguments, None)
+        start = self.layout.join(self.start())
+        return Density(self.layout, self.log_density, self.arguments, start, None)
 
     def start(self) -> dict[str, np.ndarray]:
         """Return the model's initial point, by value variable."""
         return dict(self.model.initial_point(random_seed=0))
+
+    def medians(self) -> dict[str, np.ndarray | None]:
+        """Return prior medians of positive variables, None for bounded ones, by value variable.
+
+        Only variables whose prior is better sampled through its quantiles are named.
+        """
+        return quantile_medians(self.model)
 
     def linear(self, exclude: Collection[str] = ()) -> tuple[LinearModel, Layout, Layout] | None:
         """Return the candidates for a linear-Gaussian block, as JAX functions.

@@ -1,87 +1,118 @@
-"""Adaptation of step size and diagonal metric, by the windows of Stan.
-
-The pieces (dual averaging, Welford's variance, the schedule) are BlackJAX's; here they act
-on one transition at a time, so that warmup and sampling are the same compiled program.
-"""
+"""What warmup learns, from the draws of all chains together: scale, step size, trajectory."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from blackjax.adaptation.mass_matrix import MassMatrixAdaptationState, mass_matrix_adaptation
-from blackjax.adaptation.step_size import DualAveragingAdaptationState, dual_averaging_adaptation
-from blackjax.adaptation.window_adaptation import build_schedule
 
-Array = jax.Array
+from bayes_mkt.inference.mode import Gradient, climb, curvature_scale
 
-# What one step of the run does besides moving the chain.
-SAMPLE, ADAPT_STEP, ADAPT_BOTH, END_WINDOW, END_WARMUP = range(5)
+MAX_DENSE = 200
+SLOW = 0.9
+MAX_REACH = 8.0
+MAX_LENGTH = 1000
 
 
-class Adaptation(NamedTuple):
-    """State of the adaptation of one chain."""
+@dataclass(frozen=True)
+class Tuning:
+    """The sampler's settings.
 
-    step: DualAveragingAdaptationState
-    metric: MassMatrixAdaptationState
-    step_size: Array
+    Attributes
+    ----------
+    scale
+        x = scale u makes the posterior of u roughly standard normal: a lower triangle
+        (size, size), or a diagonal (size,) beyond `MAX_DENSE` dimensions.
+    step_size
+        Of the leapfrog integrator, on u.
+    reach
+        Longest trajectory in units of pi: a standard normal turns back after pi.
+    """
+
+    scale: np.ndarray
+    step_size: float = 0.1
+    reach: float = 1.0
 
     @property
-    def inverse_mass(self) -> Array:
-        """Return the diagonal of the inverse mass matrix, (size,)."""
-        inverse_mass: Array = self.metric.inverse_mass_matrix
-        return inverse_mass
+    def longest(self) -> int:
+        """Return the largest number of leapfrog steps of a trajectory."""
+        return int(np.clip(np.ceil(self.reach * np.pi / self.step_size), 1, MAX_LENGTH))
 
 
-_metric_init, _metric_update, _metric_final = mass_matrix_adaptation(is_diagonal_matrix=True)
+def begin(
+    gradient: Gradient, starts: np.ndarray, rng: np.random.Generator
+) -> tuple[Tuning, np.ndarray]:
+    """Return the first tuning and starting points near modes, one for each chain.
+
+    Each chain climbs from its own start; the scale is that of the curvature at the best point,
+    and each chain starts at a draw from that Gaussian around where it came to.
+
+    Parameters
+    ----------
+    gradient
+        Points (chain, size) to log-densities and gradients.
+    starts
+        (chain, size), with finite density.
+    rng
+        Source of the draws.
+    """
+    chains, size = starts.shape
+    dense = size <= MAX_DENSE
+    tops, values = climb(gradient, starts)
+    scale = curvature_scale(gradient, tops[int(np.argmax(values))], chains, dense=dense)
+    if scale is None:
+        return Tuning(np.eye(size) if dense else np.ones(size)), starts
+    noise = rng.normal(size=starts.shape)
+    points = tops + (noise @ scale.T if dense else noise * scale)
+    value, slope = gradient(points)
+    fine = np.isfinite(value) & np.isfinite(slope).all(axis=1)
+    return Tuning(scale), np.where(fine[:, None], points, tops)
 
 
-def begin(size: int) -> Adaptation:
-    """Return the state before the first step: unit metric, step size 0.1."""
-    step_init, _, _ = dual_averaging_adaptation(0.8)
-    first = jnp.asarray(0.1)
-    return Adaptation(step_init(first), _metric_init(size), first)
+def learn(tuning: Tuning, draws: np.ndarray, step_size: float, *, final: bool) -> Tuning:
+    """Return the tuning that the latest draws suggest.
+
+    Parameters
+    ----------
+    tuning
+        The present one.
+    draws
+        (chain, draw, size), recent draws of all chains.
+    step_size
+        What step-size adaptation came to.
+    final
+        Whether only the step size may still change.
+    """
+    if final:
+        return replace(tuning, step_size=step_size)
+    scale = _scale(draws, dense=tuning.scale.ndim == 2)
+    if scale is None:
+        return replace(tuning, step_size=step_size)
+    reach = tuning.reach
+    if _autocorrelation(draws) > SLOW:
+        reach = min(2.0 * reach, MAX_REACH)
+    return Tuning(scale, step_size, reach)
 
 
-def advance(
-    state: Adaptation, role: Array, position: Array, acceptance: Array, target_accept: float
-) -> Adaptation:
-    """Return the adaptation state after a transition, given the role of the step."""
-    step_init, step_update, step_final = dual_averaging_adaptation(target_accept)
-
-    def sample(s: Adaptation) -> Adaptation:
-        return s
-
-    def adapt_step(s: Adaptation) -> Adaptation:
-        step = step_update(s.step, acceptance)
-        return Adaptation(step, s.metric, jnp.exp(step.log_step_size))
-
-    def adapt_both(s: Adaptation) -> Adaptation:
-        return adapt_step(s)._replace(metric=_metric_update(s.metric, position))
-
-    def end_window(s: Adaptation) -> Adaptation:
-        s = adapt_both(s)
-        step = step_init(step_final(s.step))
-        return Adaptation(step, _metric_final(s.metric), jnp.exp(step.log_step_size))
-
-    def end_warmup(s: Adaptation) -> Adaptation:
-        s = adapt_step(s)
-        return s._replace(step_size=step_final(s.step))
-
-    branches = (sample, adapt_step, adapt_both, end_window, end_warmup)
-    after: Adaptation = jax.lax.switch(role, branches, state)
-    return after
+def _scale(draws: np.ndarray, *, dense: bool) -> np.ndarray | None:
+    """Return the scale of pooled draws, shrunk towards their diagonal; None if degenerate."""
+    chains, length, size = draws.shape
+    flat = draws.reshape(-1, size)
+    sd = flat.std(axis=0)
+    if not np.isfinite(sd).all() or (sd <= 0).any():
+        return None
+    if not dense:
+        return sd
+    count = chains * length
+    correlation = np.atleast_2d(np.corrcoef(flat, rowvar=False))
+    # Draws are autocorrelated: about one in five counts.
+    weight = count / (count + 5.0 * size)
+    shrunk = weight * correlation + (1.0 - weight) * np.eye(size)
+    return sd[:, None] * np.linalg.cholesky(shrunk)
 
 
-def roles(warmup: int) -> np.ndarray:
-    """Return the role of each warmup step (warmup,), by Stan's schedule of doubling windows."""
-    schedule = [
-        END_WINDOW if window_ends else (ADAPT_BOTH if slow else ADAPT_STEP)
-        for slow, window_ends in build_schedule(warmup)
-    ]
-    out = np.asarray(schedule, dtype=np.int32)
-    if warmup:
-        out[-1] = END_WARMUP
-    return out
+def _autocorrelation(draws: np.ndarray) -> float:
+    """Return the largest lag-1 autocorrelation of any variable, over chains."""
+    centered = draws - draws.mean(axis=1, keepdims=True)
+    variance = np.maximum((centered**2).sum(axis=(0, 1)), 1e-300)
+    return float(((centered[:, 1:] * centered[:, :-1]).sum(axis=(0, 1)) / variance).max())

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from bayes_mkt.dims import CHANNEL, DATE, REGION, SAMPLE, check_by
 from bayes_mkt.fit import Fit, usable
-from bayes_mkt.media_mix.estimand import Estimand
+from bayes_mkt.media_mix.estimand import Estimand, Question
 from bayes_mkt.media_mix.scaling import Scaling, lags
-
-if TYPE_CHECKING:
-    pass
 
 CELLS = (REGION, DATE, CHANNEL)
 
@@ -45,7 +41,8 @@ def incremental_sales(
     Returns
     -------
     DataArray
-        Dims ``chain, draw, *by``, in units of the panel's sales.
+        Dims ``chain, draw, *by``, in units of the panel's sales; of regions and channels only
+        those that the estimand asks about.
 
     Raises
     ------
@@ -64,8 +61,9 @@ def incremental_sales(
     question = (estimand or Estimand()).resolve(panel, fit.spec.adstock.max_lag)
     now = panel.data["exposure"].to_numpy()
     off = np.where(question.changed[:, :, None], 0.0, now)
-    (values,) = differences(fit, now, [off], question.counted[:, :, None], by)
-    out = _kept_channels(labelled(fit, values, by), question.channels, by)
+    weight = question.counted[:, :, None] & question.channels
+    (values,) = differences(fit, now, [off], weight, by)
+    out = asked_only(labelled(fit, values, by), question)
     return out.assign_attrs(
         units=panel.data["sales"].attrs["units"], long_name="Incremental sales", **marks
     ).rename("incremental_sales")
@@ -238,6 +236,7 @@ def labelled(fit: Fit, values: np.ndarray, dims: tuple[str, ...], **coords: obje
     )
 
 
-def _kept_channels(array: xr.DataArray, asked: np.ndarray, by: tuple[str, ...]) -> xr.DataArray:
-    """Return only the channels that the question asks about."""
-    return array.isel({CHANNEL: asked}) if CHANNEL in by else array
+def asked_only(array: xr.DataArray, question: Question) -> xr.DataArray:
+    """Return only the regions and channels that the question asks about."""
+    asked = {REGION: question.regions, CHANNEL: question.channels}
+    return array.isel({d: mask for d, mask in asked.items() if d in array.dims})

@@ -119,6 +119,7 @@ class Estimand:
             changed=region[:, None] & changed,
             paid=region[:, None] & spend & panel.observed.to_numpy(),
             counted=region[:, None] & outcome & panel.observed.to_numpy(),
+            regions=region,
             channels=_named("channel", self.channels, panel.channels),
         )
 
@@ -151,21 +152,25 @@ class Question:
         (region, date): where spend is summed.
     counted
         (region, date): where sales are counted.
-    channels
-        (channel,): which channels are asked about.
+    regions, channels
+        (region,) and (channel,): which are asked about.
     """
 
     changed: np.ndarray
     paid: np.ndarray
     counted: np.ndarray
+    regions: np.ndarray
     channels: np.ndarray
 
 
 def _date(name: str, bound: str) -> pd.Timestamp:
     try:
-        return pd.Timestamp(bound)
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"{name}: {bound!r} is not a date. Write it as '2024-03-31'.") from error
+        date = pd.Timestamp(bound)
+        if not pd.isna(date):
+            return date
+    except (TypeError, ValueError):
+        pass
+    raise SpecError(f"{name}: {bound!r} is not a date. Write it as '2024-03-31'.")
 
 
 def _inside(name: str, window: Window | None, dates: pd.DatetimeIndex) -> np.ndarray:

@@ -116,7 +116,7 @@ class MediaMix:
     intercept: Literal["partial", "reference"] = "partial"
     knots: int = 1
     seasonality: Fourier | None = None
-    priors: Mapping[str, Prior] = field(default_factory=dict)
+    priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
 
     on_demand: ClassVar[frozenset[str]] = frozenset(
         {"media_contribution", "expected_sales", "adstock_weight"}
@@ -168,7 +168,8 @@ class MediaMix:
                 "dates of the panel. Use a shorter max_lag."
             )
         if self.pooling == "none" and self.media_prior == "roi":
-            spend = panel.data["spend"].sel(channel=list(panel.paid_channels)).sum("date")
+            paid = panel.data["spend"].sel(channel=list(panel.paid_channels))
+            spend = paid.where(panel.observed, 0.0).sum("date")
             for region, channel in np.argwhere(spend.to_numpy() <= 0)[:1]:
                 raise SpecError(
                     f"pooling='none' gives each region a prior on its own ROI, but region "
@@ -308,7 +309,8 @@ def _earned(
         price = np.nan_to_num(panel.data["revenue_per_sale"].to_numpy(), nan=0.0)
     value = np.where(observed, price, 0.0) * scaling.population[:, None] * scaling.sales_sd
     weight = pm.Data("response_value", value, dims=("region", "date"))
-    spend = panel.data["spend"].to_numpy()[:, :, paid].sum(axis=1)
+    spent = np.where(observed[:, :, None], panel.data["spend"].to_numpy(), 0.0)
+    spend = spent[:, :, paid].sum(axis=1)
     earned = deviation[:, paid] * (response[np.asarray(paid)] * weight).sum(axis=2).T
     if by_region:
         return pm.Data("spend_total", spend), earned

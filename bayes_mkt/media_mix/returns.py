@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -10,7 +11,7 @@ import xarray as xr
 from bayes_mkt.dims import CHANNEL, REGION, check_by
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, usable
-from bayes_mkt.media_mix.counterfactual import CELLS, differences, labelled
+from bayes_mkt.media_mix.counterfactual import CELLS, asked_only, differences, labelled
 from bayes_mkt.media_mix.estimand import Estimand, Question
 from bayes_mkt.media_mix.panel import MediaPanel
 
@@ -45,8 +46,8 @@ def roi(
     Returns
     -------
     DataArray
-        Dims ``chain, draw, *by``, revenue per unit of spend; paid channels only. NaN where
-        nothing was spent.
+        Dims ``chain, draw, *by``, revenue per unit of spend; paid channels only, of those
+        asked about. NaN where nothing was spent.
 
     Raises
     ------
@@ -248,4 +249,4 @@ def _ratio(
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(spent != 0, revenue / spent, np.nan)
     out = labelled(fit, ratio, by)
-    return out.isel({CHANNEL: asked}) if CHANNEL in by else out
+    return asked_only(out, replace(question, channels=asked))

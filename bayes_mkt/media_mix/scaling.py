@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayes_mkt.errors import SpecError
+
 if TYPE_CHECKING:
     from bayes_mkt.media_mix.panel import MediaPanel
 
@@ -36,7 +38,14 @@ class Scaling:
 
     @classmethod
     def of(cls, panel: MediaPanel) -> Scaling:
-        """Return the scaling of `panel`."""
+        """Return the scaling of `panel`.
+
+        Raises
+        ------
+        SpecError
+            If a channel never ran, or sales or a control are constant: they have no scale.
+        """
+        _check_scales(panel)
         data = panel.data
         if "population" in data:
             population = data["population"].to_numpy().astype(float)
@@ -63,6 +72,20 @@ class Scaling:
     def scale_controls(self, controls: np.ndarray) -> np.ndarray:
         """Return standardised controls (region, date, control), 0 where missing."""
         return np.asarray(np.nan_to_num((controls - self.control_center) / self.control_sd))
+
+
+def _check_scales(panel: MediaPanel) -> None:
+    """Raise unless every channel ran, and sales and controls vary over the observed rows."""
+    ran = (panel.data["exposure"] > 0).any(("region", "date")).to_numpy()
+    for channel in np.asarray(panel.channels)[~ran]:
+        raise SpecError(f"Channel {str(channel)!r} has no exposure in the panel; drop it.")
+    seen = panel.observed.to_numpy()
+    flat = {"Sales": panel.data["sales"].to_numpy()[seen]}
+    for position, name in enumerate(panel.controls):
+        flat[f"Control {name!r}"] = panel.data["controls"].to_numpy()[seen][:, position]
+    for name, values in flat.items():
+        if not np.ptp(values) > 0:
+            raise SpecError(f"{name}: the same value, {values[0]:g}, throughout the panel.")
 
 
 def lags(exposure: np.ndarray, max_lag: int) -> np.ndarray:

@@ -1,0 +1,231 @@
+"""What may be integrated out, and the reason given where it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+import pymc as pm
+import pytest
+
+import bayes_mkt as bm
+from bayes_mkt.inference.collapse import collapse
+from bayes_mkt.inference.density import Density
+from bayes_mkt.inference.target import target
+
+X = np.linspace(-1.0, 2.0, 6)
+Y = np.array([0.3, -0.1, 0.8, 1.2, 1.9, 2.2])
+
+
+def chosen(
+    content: Callable[[], object],
+    names: Collection[str] | None = None,
+    exclude: Collection[str] = (),
+) -> Density | None:
+    with pm.Model() as model:
+        content()
+    return collapse(target(model), names, exclude)
+
+
+def sampled(density: Density | None) -> tuple[str, ...]:
+    """Names of what is left to sample, without the marks of transforms."""
+    assert density is not None
+    return tuple(name.removesuffix("_log__") for name in density.layout.names)
+
+
+def normal(mean: object, sd: object = None) -> None:
+    """The likelihood, with its own SD unless one is given."""
+    pm.Normal("y", mean, pm.HalfNormal("sigma", 1.0) if sd is None else sd, observed=Y)
+
+
+def product_of_two() -> None:
+    normal(pm.Normal("b") * pm.Normal("c") * X)
+
+
+def exponential() -> None:
+    normal(pm.math.exp(pm.Normal("b")) * X)
+
+
+def square() -> None:
+    normal(pm.Normal("b", 1.0) ** 2 * X)
+
+
+def times_a_parameter() -> None:
+    normal(pm.Normal("b") * pm.Beta("share", 2.0, 2.0) * X)
+
+
+def sd_of_the_block() -> None:
+    b = pm.Normal("b")
+    normal(b * X, pm.math.exp(b))
+
+
+def student_t() -> None:
+    pm.StudentT("y", 4.0, mu=pm.Normal("b") * X, sigma=pm.HalfNormal("sigma"), observed=Y)
+
+
+def poisson() -> None:
+    pm.Poisson("y", pm.math.exp(pm.Normal("b") * X), observed=[0, 1, 2, 0, 3, 1])
+
+
+def two_likelihoods() -> None:
+    b = pm.Normal("b")
+    normal(b * X)
+    pm.Normal("z", b, 1.0, observed=Y)
+
+
+def second_likelihood_of_another_kind() -> None:
+    b = pm.Normal("b")
+    normal(b * X)
+    pm.Poisson("count", pm.math.exp(b), observed=[1, 2])
+
+
+def potential() -> None:
+    b = pm.Normal("b")
+    pm.Potential("soft_bound", -(b**4))
+    normal(b * X)
+
+
+def prior_of_a_scale() -> None:
+    b = pm.Normal("b")
+    normal(b * X, pm.HalfNormal("sigma", pm.math.exp(b)))
+
+
+def truncated_prior() -> None:
+    normal(pm.TruncatedNormal("b", 0.0, 1.0, lower=-1.0) * X)
+
+
+def student_prior() -> None:
+    normal(pm.StudentT("b", 4.0) * X)
+
+
+def transformed_prior() -> None:
+    order = pm.distributions.transforms.ordered
+    b = pm.Normal("b", shape=2, transform=order, initval=[0.0, 1.0])
+    normal(b[0] + b[1] * X)
+
+
+def unequal_noise() -> None:
+    normal(pm.Normal("b") * X, pm.HalfNormal("sigma", shape=2)[np.repeat([0, 1], 3)])
+
+
+def only_the_block() -> None:
+    normal(pm.Normal("b") * X, 2.0)
+
+
+LINEARITY = "linearly with a constant design"
+PLACE = "none of them is a Normal variable in the mean"
+REFUSED = {
+    product_of_two: LINEARITY,
+    exponential: LINEARITY,
+    square: LINEARITY,
+    times_a_parameter: LINEARITY,
+    sd_of_the_block: PLACE,
+    student_t: PLACE,
+    poisson: PLACE,
+    two_likelihoods: PLACE,
+    second_likelihood_of_another_kind: PLACE,
+    potential: PLACE,
+    prior_of_a_scale: PLACE,
+    truncated_prior: PLACE,
+    student_prior: PLACE,
+    transformed_prior: PLACE,
+    unequal_noise: "SD isn't one parameter times constants",
+    only_the_block: "nothing would be left to sample",
+}
+
+
+@pytest.mark.parametrize("content", REFUSED)
+def test_what_only_seems_linear_is_sampled_whole(content: Callable[[], None]) -> None:
+    assert chosen(content) is None
+
+
+@pytest.mark.parametrize("content", REFUSED)
+def test_what_only_seems_linear_is_refused_by_name(content: Callable[[], None]) -> None:
+    with pytest.raises(bm.SpecError, match=REFUSED[content]) as caught:
+        chosen(content, ["b"])
+    assert "collapse" in str(caught.value)
+    if REFUSED[content] == LINEARITY:
+        assert " b " in str(caught.value)
+
+
+def hierarchy() -> None:
+    """Two levels of effects, one of which also sets a scale."""
+    mu = pm.Normal("mu", 0.0, 2.0)
+    group = pm.Normal("group", mu, pm.HalfNormal("tau"), shape=2)
+    slope = pm.Normal("slope")
+    curve = pm.Normal("curve")
+    normal(group[np.repeat([0, 1], 3)] + slope * X + pm.math.exp(curve) * X**2)
+
+
+def test_all_that_qualify_are_taken_and_the_rest_is_sampled() -> None:
+    assert sampled(chosen(hierarchy)) == ("tau", "curve", "sigma")
+
+
+def test_a_list_of_names_takes_exactly_these() -> None:
+    assert sampled(chosen(hierarchy, ["slope"])) == ("mu", "tau", "group", "curve", "sigma")
+    assert sampled(chosen(hierarchy, ["group"])) == ("mu", "tau", "slope", "curve", "sigma")
+    assert sampled(chosen(hierarchy, ["group", "mu"])) == ("tau", "slope", "curve", "sigma")
+
+
+def test_what_is_excluded_is_sampled() -> None:
+    left = sampled(chosen(hierarchy, exclude=["slope"]))
+    assert left == ("tau", "slope", "curve", "sigma")
+    # The mean of the groups can't be taken without the groups.
+    assert sampled(chosen(hierarchy, exclude=["group"])) == (
+        "mu",
+        "tau",
+        "group",
+        "curve",
+        "sigma",
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["mu"], "none of them"),
+        (["tau"], "none of them"),
+        (["absent"], "none of them"),
+        (["slope", "absent"], r"\['absent'\] is used elsewhere, or is not Normal"),
+        (["slope", "tau"], r"\['tau'\] is used elsewhere, or is not Normal"),
+        (["slope", "curve"], f"curve doesn't enter .* {LINEARITY}"),
+    ],
+)
+def test_names_that_do_not_qualify_are_refused(names: list[str], reason: str) -> None:
+    with pytest.raises(bm.SpecError, match=reason):
+        chosen(hierarchy, names)
+
+
+def test_a_variable_that_feeds_one_outside_the_block_is_sampled() -> None:
+    def content() -> None:
+        mu = pm.Normal("mu")
+        b = pm.Normal("b", mu, 1.0)
+        spread = pm.Normal("spread", mu, 1.0)
+        normal(b * X, pm.HalfNormal("sigma", pm.math.exp(spread)))
+
+    assert sampled(chosen(content)) == ("mu", "spread", "sigma")
+
+
+def test_named_quantities_on_the_way_are_no_hindrance() -> None:
+    def content() -> None:
+        b = pm.Normal("b")
+        normal(pm.Deterministic("mean", 2.0 * b * X))
+
+    assert sampled(chosen(content)) == ("sigma",)
+
+
+def test_an_unrelated_likelihood_is_kept() -> None:
+    def content() -> None:
+        pm.Poisson("count", pm.Exponential("rate", 1.0), observed=[1, 2])
+        normal(pm.Normal("b") * X)
+
+    assert sampled(chosen(content)) == ("rate", "sigma")
+
+
+def test_options_of_sample_reach_the_choice() -> None:
+    with pm.Model() as model:
+        exponential()
+    with pytest.raises(bm.SpecError, match=LINEARITY):
+        bm.sample(model, seed=1, collapse=["b"])
+    with pytest.raises(bm.SpecError, match="'auto', None, or a list of variable names"):
+        bm.sample(model, seed=1, collapse="b")
