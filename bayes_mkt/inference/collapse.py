@@ -20,6 +20,7 @@ from bayes_mkt.inference import arrow
 from bayes_mkt.inference.arrow import Arrow
 from bayes_mkt.inference.block import (
     LOG_2PI,
+    Constants,
     Data,
     LinearModel,
     Structure,
@@ -99,7 +100,7 @@ def collapse(
     if len(structure.arrow.hubs) > MAX_HUBS:
         _require_none(wanted)
         return None
-    omega = np.asarray(model.noise(points[0][0], data))
+    omega = np.asarray(jax.jit(model.noise)(points[0][0], data))
     observed = np.asarray(model.observed(data))
     fixed = constants(structure, design, unwhiten, omega / omega[0], observed)
     density = Density(
@@ -160,7 +161,8 @@ def _varying(beta: Layout, slopes: Sequence[np.ndarray]) -> set[str]:
 
 def _unfit(model: LinearModel, points: list[tuple[Array, Array]], data: Data) -> str | None:
     """Return why a linear block can't be integrated out in this form, or None."""
-    noises = [np.asarray(model.noise(theta, data)) for theta, _ in points]
+    noise = jax.jit(model.noise)
+    noises = [np.asarray(noise(theta, data)) for theta, _ in points]
     shapes = [noise / noise[0] for noise in noises]
     if not all(np.allclose(shape, shapes[0], rtol=TOLERANCE) for shape in shapes):
         return "the likelihood's SD isn't one parameter times constants"
@@ -219,31 +221,51 @@ def _verify(
     structure: Structure,
     points: list[tuple[Array, Array]],
 ) -> None:
-    """Raise unless log p(y, theta, b) = log p(y, theta) + log p(b | y, theta) at the points.
-
-    At b with whitened e, log p(y, theta, b) is the density at e = 0 times
-    exp(-e'Qe/2 + v'e), less the Jacobian of whitening, sum log S.
-    """
-    data, fixed = density.arguments
-    full = posterior.layout
-    shapes = dict(zip(full.names, full.shapes, strict=True))
-    inside = tuple(n for n in full.names if n not in density.layout.names)
+    """Raise unless log p(y, theta, b) = log p(y, theta) + log p(b | y, theta) at the points."""
+    inside = tuple(n for n in posterior.layout.names if n not in density.layout.names)
+    shapes = dict(zip(posterior.layout.names, posterior.layout.shapes, strict=True))
     beta = Layout(inside, tuple(shapes[n] for n in inside))
+    both = _both_sides(
+        model, structure, posterior.log_density, density.layout, beta, posterior.layout
+    )
     for theta, b in points:
-        parts = dict(zip(density.layout.names, density.layout.split(theta), strict=True))
+        whole, parts = map(float, both(theta, b, density.arguments))
+        if np.isfinite(whole) and not abs(whole - parts) <= 1e-6 * (abs(whole) + 1.0):
+            raise SamplingError(
+                f"The linear block {list(inside)} was found, but its closed form disagrees with "
+                f"the model: {parts} against {whole}. Sample with collapse=None, and report it."
+            )
+
+
+@lru_cache(maxsize=64)
+def _both_sides(
+    model: LinearModel,
+    structure: Structure,
+    log_density: Callable[[Array, Data], Array],
+    theta_layout: Layout,
+    beta: Layout,
+    full: Layout,
+) -> Callable[..., tuple[Array, Array]]:
+    """Return ``(theta, b, arguments) -> (log p(y, theta, b), log p(y, theta) + log p(b | ...))``.
+
+    With e the whitened b, log p(e | y, theta) = -e'Qe/2 + v'e less its integral, and whitening
+    has the Jacobian sum log S.
+    """
+    collapsed = collapsed_density(model, structure)
+
+    def both(theta: Array, b: Array, arguments: tuple[Data, Constants]) -> tuple[Array, Array]:
+        data, fixed = arguments
+        parts = dict(zip(theta_layout.names, theta_layout.split(theta), strict=True))
         parts.update(zip(beta.names, beta.split(b), strict=True))
-        x = jnp.concatenate([parts[n].ravel() for n in full.names])
-        whole = float(posterior.log_density(x, data))
-        form, constant = quadratic(model, structure, theta, density.arguments)
+        whole = log_density(jnp.concatenate([parts[n].ravel() for n in full.names]), data)
+        form, _ = quadratic(model, structure, theta, arguments)
         sd = model.prior_sd(theta, data)
         e = (jnp.linalg.solve(fixed.unwhiten, b) - model.prior_mean(theta, 0.0 * b, data)) / sd
         value = _value(form, structure.arrow.local(e), structure.arrow.hub(e))
-        at_b = float(constant + value - jnp.sum(jnp.log(sd)) - 0.5 * b.size * LOG_2PI)
-        if np.isfinite(whole) and not abs(whole - at_b) <= 1e-6 * (abs(whole) + 1.0):
-            raise SamplingError(
-                f"The linear block {list(inside)} was found, but its closed form disagrees with "
-                f"the model: {at_b} against {whole}. Sample with collapse=None, and report it."
-            )
+        given = value - arrow.log_integral(form) - 0.5 * b.size * LOG_2PI - jnp.sum(jnp.log(sd))
+        return whole, collapsed(theta, arguments) + given
+
+    return jax.jit(both)
 
 
 def _value(form: arrow.Quadratic, local: Array, hub: Array) -> Array:
