@@ -50,7 +50,7 @@ def fitted(simulated: bm.simulate.SimulatedPanel) -> bm.Fit:
 
 
 def _prior_fit(
-    spec: bm.MediaMix, panel: bm.MediaPanel, *, seed: int = 1, chains: int = 2, draws: int = 3
+    spec: bm.MediaMix, panel: bm.MediaPanel, *, seed: int = 1, chains: int = 2, draws: int = 4
 ) -> bm.Fit:
     model = spec.build(panel)
     kept = [v.name for v in model.unobserved_RVs if v.name not in spec.on_demand]

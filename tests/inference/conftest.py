@@ -86,11 +86,6 @@ def normal() -> Callable[..., pm.Model]:
 
 
 @pytest.fixture(scope="session")
-def normal_draws() -> xr.DataTree:
-    return bm.sample(normal_model(), seed=1, draws=1000, progress=False)
-
-
-@pytest.fixture(scope="session")
 def schools() -> pm.Model:
     """Eight schools, non-centred, with named and unnamed dimensions."""
     with pm.Model(coords={"school": SCHOOLS}) as model:
@@ -106,7 +101,7 @@ def schools() -> pm.Model:
 
 @pytest.fixture(scope="session")
 def schools_draws(schools: pm.Model) -> xr.DataTree:
-    return bm.sample(schools, seed=1, target_ess=1500, target_accept=0.95, progress=False)
+    return bm.sample(schools, seed=1, target_ess=1500, target_accept=0.9, progress=False)
 
 
 @pytest.fixture(scope="session")

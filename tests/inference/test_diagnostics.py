@@ -171,10 +171,6 @@ def test_one_chain_fails() -> None:
     assert not found.ok
 
 
-def test_three_draws_are_no_pass() -> None:
-    assert not bm.diagnose(tree({"x": noise(draws=3)}, energy=noise(draws=3))).ok
-
-
 @pytest.mark.parametrize(("count", "ok"), [(0, True), (2, True), (3, False), (500, False)])
 def test_divergences_are_noted_and_more_than_one_in_a_thousand_fail(count: int, ok: bool) -> None:
     diverging = np.zeros(CHAINS * DRAWS, dtype=bool)

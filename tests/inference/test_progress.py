@@ -106,9 +106,14 @@ def test_a_bar_ends_when_the_run_breaks_off(
     plain: Callable[[bool], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     plain(False)
-    with pytest.raises(KeyboardInterrupt), reporter(True) as show:
-        show.update(0.5, "warmup")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with reporter(True) as show:
+            show.update(0.5, "warmup")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert "50%" in capfd.readouterr().err
     use(reporter(True))
 

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 import bayes_mkt as bm
+from bayes_mkt.inference.diagnostics import Finding
 
 
 def unconverged(model: pm.Model, **options: Any) -> tuple[xr.DataTree, bm.Diagnostics]:
@@ -34,7 +35,7 @@ def unconverged(model: pm.Model, **options: Any) -> tuple[xr.DataTree, bm.Diagno
     return draws, diagnostics
 
 
-def failed(diagnostics: bm.Diagnostics) -> dict[str, bm.diagnose.__class__]:
+def failed(diagnostics: bm.Diagnostics) -> dict[str, Finding]:
     return {finding.check: finding for finding in diagnostics.findings if finding.failed}
 
 
@@ -83,7 +84,7 @@ def test_the_non_centred_funnel_passes() -> None:
 
 
 def test_too_few_draws_fail(normal: Callable[..., pm.Model]) -> None:
-    _, diagnostics = unconverged(normal(), draws=40)
+    _, diagnostics = unconverged(normal(), draws=20)
     finding = failed(diagnostics)["ess_bulk"]
     assert finding.parameter in ("mu", "variance")
     assert "below 400" in finding.figure
@@ -128,12 +129,11 @@ def test_data_outside_the_likelihoods_support_raise() -> None:
 
 def test_a_start_may_be_given_where_the_density_is_positive() -> None:
     with pm.Model() as model:
-        a = pm.Normal("a", 0.0, 50.0, initval=60.0)
+        a = pm.Flat("a", initval=60.0)
         pm.Potential("far", pt.switch(a > 50.0, 0.0, -np.inf))
-        pm.Poisson("y", pm.math.exp(a / 60), observed=[1, 2])
-    with pytest.warns(bm.ConvergenceWarning):
-        draws = bm.sample(model, seed=1, draws=4, warmup=20, progress=False)
-    assert (draws.posterior["a"] > 50.0).all()
+        pm.Normal("y", a, 1.0, observed=[60.3, 59.9])
+    draws = bm.sample(model, seed=1, draws=500, progress=False)
+    assert abs(float(draws.posterior["a"].mean()) - 60.1) < 0.1
 
 
 def test_a_gradient_that_is_not_a_number_raises_naming_the_variable() -> None:
