@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bayes_mkt.errors import SpecError
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 CHAIN: Final = "chain"
 DRAW: Final = "draw"
@@ -61,10 +58,3 @@ def check_by(by: Iterable[str] | str, allowed: Iterable[str], what: str) -> tupl
     if len(set(asked)) != len(asked):
         raise SpecError(f"by={asked!r} names a dimension twice.")
     return tuple(name for name in possible if name in asked)
-
-
-def keep(array: xr.DataArray, by: tuple[str, ...]) -> xr.DataArray:
-    """Sum `array` over every dimension but `chain`, `draw` and those in `by`."""
-    drop = [d for d in array.dims if d not in SAMPLE and d not in by]
-    with_attrs = array.sum(drop, keep_attrs=True)
-    return with_attrs.transpose(*(d for d in SAMPLE if d in with_attrs.dims), *by)

@@ -142,7 +142,7 @@ def diagnose(draws: xr.DataTree) -> Diagnostics:
         bfmi = float(array_stats.bfmi(energy).min()) if moved.all() else 0.0
     findings = [
         *_value_findings(names, values, stuck),
-        *_mixing_findings(table, chains),
+        *_mixing_findings(table, chains, length),
         *_energy_findings(diverging, chains * length, bfmi),
     ]
     findings.sort(key=lambda finding: not finding.failed)
@@ -247,12 +247,15 @@ def _value_findings(names: list[str], values: np.ndarray, stuck: np.ndarray) -> 
     return findings
 
 
-def _mixing_findings(table: xr.Dataset, chains: int) -> list[Finding]:
+def _mixing_findings(table: xr.Dataset, chains: int, length: int) -> list[Finding]:
     """Return failures of R-hat and of the effective sample sizes."""
     findings = []
     if chains < 2:
         figure = "one chain can't show whether chains agree"
         findings.append(Finding("chains", "", figure, "Run at least 2 chains, better 4."))
+    if length < 4:
+        figure = f"{length} of each chain, too few to be judged"
+        findings.append(Finding("draws", "", figure, _MORE_DRAWS))
     rhat = table["rhat"].fillna(0.0)
     if float(rhat.max()) > MAX_RHAT:
         figure = (

@@ -89,7 +89,10 @@ def hmc() -> Kernel:
         key: Array, state: HMCState, log_density: LogDensity, step_size: Array, length: Array
     ) -> tuple[HMCState, Info]:
         unit = jnp.ones_like(state.position)
-        state, info = transition(key, state, log_density, step_size, unit, length)
-        return state, Info(info.acceptance_rate, info.is_divergent, length, info.energy)
+        after, info = transition(key, state, log_density, step_size, unit, length)
+        # BlackJAX reports the energy of the proposal, which may be NaN where it diverged.
+        before = 0.5 * jnp.vdot(info.momentum, info.momentum) - state.logdensity
+        energy = jnp.where(info.is_accepted, info.energy, before)
+        return after, Info(info.acceptance_rate, info.is_divergent, length, energy)
 
     return Kernel(blackjax.hmc.init, step)

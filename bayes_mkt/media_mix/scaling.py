@@ -45,7 +45,6 @@ class Scaling:
         SpecError
             If a channel never ran, or sales or a control are constant: they have no scale.
         """
-        _check_scales(panel)
         data = panel.data
         if "population" in data:
             population = data["population"].to_numpy().astype(float)
@@ -54,8 +53,9 @@ class Scaling:
         per_head = data["exposure"].to_numpy() / population[:, None, None]
         positive = np.where(per_head > 0, per_head, np.nan)
         sales = data["sales"].to_numpy() / population[:, None]
-        controls = data["controls"].to_numpy()
-        seen = controls[panel.observed.to_numpy()]
+        observed = panel.observed.to_numpy()
+        seen = data["controls"].to_numpy()[observed]
+        _check_scales(panel, per_head, sales[observed], seen)
         return cls(
             population=population,
             exposure=np.nanmedian(positive, axis=(0, 1)),
@@ -74,18 +74,18 @@ class Scaling:
         return np.asarray(np.nan_to_num((controls - self.control_center) / self.control_sd))
 
 
-def _check_scales(panel: MediaPanel) -> None:
+def _check_scales(
+    panel: MediaPanel, exposure: np.ndarray, sales: np.ndarray, controls: np.ndarray
+) -> None:
     """Raise unless every channel ran, and sales and controls vary over the observed rows."""
-    ran = (panel.data["exposure"] > 0).any(("region", "date")).to_numpy()
-    for channel in np.asarray(panel.channels)[~ran]:
-        raise SpecError(f"Channel {str(channel)!r} has no exposure in the panel; drop it.")
-    seen = panel.observed.to_numpy()
-    flat = {"Sales": panel.data["sales"].to_numpy()[seen]}
-    for position, name in enumerate(panel.controls):
-        flat[f"Control {name!r}"] = panel.data["controls"].to_numpy()[seen][:, position]
-    for name, values in flat.items():
-        if not np.ptp(values) > 0:
-            raise SpecError(f"{name}: the same value, {values[0]:g}, throughout the panel.")
+    for channel, values in zip(panel.channels, np.moveaxis(exposure, -1, 0), strict=True):
+        if not values.any():
+            raise SpecError(f"Channel {channel!r} has no exposure in the panel; drop it.")
+    named = zip(panel.controls, controls.T, strict=True)
+    columns = {"Sales per head": sales} | {f"Control {name!r}": column for name, column in named}
+    for name, column in columns.items():
+        if not np.ptp(column) > 0:
+            raise SpecError(f"{name}: the same value, {column[0]:g}, throughout the panel.")
 
 
 def lags(exposure: np.ndarray, max_lag: int) -> np.ndarray:

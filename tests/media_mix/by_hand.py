@@ -5,7 +5,7 @@ Nothing here comes from the package but the panel's arrays and the choices of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy import stats
@@ -15,6 +15,15 @@ from tests.densities import log_density as log_prior_density
 
 Array = np.ndarray
 Values = Mapping[str, Array]
+
+
+def each_draw(fit: bm.Fit) -> Iterator[tuple[dict[str, int], Values]]:
+    """Yield the place of each draw of a fit, and its values."""
+    posterior = fit.posterior
+    for chain in range(posterior.sizes["chain"]):
+        for draw in range(posterior.sizes["draw"]):
+            at = posterior.isel(chain=chain, draw=draw)
+            yield {"chain": chain, "draw": draw}, {n: at[n].to_numpy() for n in at.data_vars}
 
 
 def heads(panel: bm.MediaPanel) -> Array:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,29 +14,8 @@ from tests.media_mix import by_hand
 from tests.media_mix.cases import MODELS, panel
 
 Fitter = Callable[..., bm.Fit]
+Models = Callable[[str], bm.Fit]
 CELLS = ("region", "date", "channel")
-
-
-@pytest.fixture(scope="module")
-def loose(prior_fit: Fitter) -> Callable[[str], bm.Fit]:
-    """A few draws of each model in the registry: the identities hold at any."""
-
-    @cache
-    def of(name: str) -> bm.Fit:
-        spec, kind = MODELS[name]
-        return prior_fit(spec, panel(kind))
-
-    return of
-
-
-def values(fit: bm.Fit) -> Iterator[tuple[dict[str, int], dict[str, np.ndarray]]]:
-    """Yield the place of each draw and its parameters."""
-    posterior = fit.posterior
-    for chain in range(posterior.sizes["chain"]):
-        for draw in range(posterior.sizes["draw"]):
-            place = {"chain": chain, "draw": draw}
-            at = posterior.isel(place)
-            yield place, {name: at[name].to_numpy() for name in at.data_vars}
 
 
 def ask(function: Any, *arguments: Any, **options: Any) -> xr.DataArray:
@@ -62,7 +40,7 @@ def close(found: Any, expected: Any, rtol: float = 1e-10) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_contributions_and_expected_sales_are_those_of_the_equations(
-    loose: Callable[[str], bm.Fit], name: str
+    loose: Models, name: str
 ) -> None:
     fit = loose(name)
     spec, data = fit.spec, fit.data
@@ -70,7 +48,7 @@ def test_contributions_and_expected_sales_are_those_of_the_equations(
     contributions = ask(bm.contributions, fit, CELLS)
     expected = ask(bm.expected_sales, fit)
     baseline = ask(bm.baseline_sales, fit)
-    for place, draw in values(fit):
+    for place, draw in by_hand.each_draw(fit):
         cells = np.where(seen[:, :, None], by_hand.contribution(spec, data, draw), 0.0)
         close(contributions.isel(place), cells)
         total = by_hand.expected_sales(spec, data, draw)
@@ -90,7 +68,7 @@ def test_contributions_and_expected_sales_are_those_of_the_equations(
     ],
 )
 def test_incremental_sales_are_those_of_the_equations(
-    loose: Callable[[str], bm.Fit],
+    loose: Models,
     name: str,
     estimand: dict[str, Any],
     changed: tuple[int, int],
@@ -106,7 +84,7 @@ def test_incremental_sales_are_those_of_the_equations(
     question = bm.Estimand(spend_window=window(fit, 6, 10), **estimand)
     found = ask(bm.incremental_sales, fit, question, ("region", "channel"))
     seen = data.observed.to_numpy()[:, :, None]
-    for place, draw in values(fit):
+    for place, draw in by_hand.each_draw(fit):
         now = by_hand.contribution(spec, data, draw)
         off = by_hand.contribution(spec, data, draw, switched_off(fit, *changed))
         cells = np.where(seen, now - off, 0.0)[:, first : last + 1]
@@ -117,9 +95,7 @@ def test_incremental_sales_are_those_of_the_equations(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_media_and_baseline_make_up_expected_sales(
-    loose: Callable[[str], bm.Fit], name: str
-) -> None:
+def test_media_and_baseline_make_up_expected_sales(loose: Models, name: str) -> None:
     fit = loose(name)
     media = ask(bm.expected_sales, fit, ()) - ask(bm.baseline_sales, fit, ())
     close(media, ask(bm.contributions, fit, ()), rtol=1e-9)
@@ -138,7 +114,7 @@ def test_media_and_baseline_make_up_expected_sales(
     ],
 )
 def test_what_is_not_kept_is_summed(
-    loose: Callable[[str], bm.Fit], name: str, function: Any, dims: tuple[str, ...]
+    loose: Models, name: str, function: Any, dims: tuple[str, ...]
 ) -> None:
     fit = loose(name)
     whole = ask(function, fit, by=dims)
@@ -152,7 +128,7 @@ def test_what_is_not_kept_is_summed(
             assert part[dim].equals(fit.data.data[dim])
 
 
-def test_answers_say_what_they_are(loose: Callable[[str], bm.Fit]) -> None:
+def test_answers_say_what_they_are(loose: Models) -> None:
     fit = loose("baseline")
     sales = {"units": "sales"}
     answers = {
@@ -174,7 +150,7 @@ def test_answers_say_what_they_are(loose: Callable[[str], bm.Fit]) -> None:
     assert ask(bm.contributions, loose("straight")).attrs["units"] == "EUR"
 
 
-def test_a_dimension_that_sales_do_not_have(loose: Callable[[str], bm.Fit]) -> None:
+def test_a_dimension_that_sales_do_not_have(loose: Models) -> None:
     with pytest.raises(bm.SpecError, match="incremental_sales has no dimension 'week'"):
         ask(bm.incremental_sales, loose("baseline"), by=("week",))
     with pytest.raises(bm.SpecError, match="expected_sales has no dimension 'channel'"):
@@ -239,7 +215,7 @@ def test_windows_of_spend_add_up_where_nothing_saturates(prior_fit: Fitter) -> N
     close(apart, ask(bm.incremental_sales, fit))
 
 
-def test_without_adstock_nothing_carries_over(loose: Callable[[str], bm.Fit]) -> None:
+def test_without_adstock_nothing_carries_over(loose: Models) -> None:
     fit = loose("straight")
     spend = window(fit, 5, 9)
     by_date = ask(bm.contributions, fit, ("date", "channel"))
@@ -265,7 +241,7 @@ def test_regions_and_channels_asked_about_add_up(fitted: bm.Fit, by: Any) -> Non
             close(sum(parts), whole)
 
 
-def test_nothing_is_counted_where_sales_are_not_observed(loose: Callable[[str], bm.Fit]) -> None:
+def test_nothing_is_counted_where_sales_are_not_observed(loose: Models) -> None:
     fit = loose("masked")
     seen = fit.data.observed
     assert (ask(bm.contributions, fit, CELLS).where(~seen) == 0).sum() > 0

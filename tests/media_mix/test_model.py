@@ -221,9 +221,9 @@ def test_a_specification_is_a_value() -> None:
     assert hash(spec) == hash(bm.MediaMix.meridian(knots=2))
     assert spec != bm.MediaMix(knots=2)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        spec.knots = 3  # type: ignore[misc]
+        spec.knots = 3
     with pytest.raises(TypeError):
-        spec.priors["sigma"] = bm.Prior("HalfNormal", sigma=1)  # type: ignore[index]
+        spec.priors["sigma"] = bm.Prior("HalfNormal", sigma=1)
     given = {"sigma": bm.Prior("HalfNormal", sigma=1)}
     kept = bm.MediaMix(priors=given)
     given.clear()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,26 +18,6 @@ Models = Callable[[str], bm.Fit]
 # Of the registry, those whose panel has spend and whose prior is on ROI.
 WITH_ROI = [name for name, (spec, _) in MODELS.items() if spec.media_prior == "roi"]
 LOOSE = {"allow_unconverged": True}
-
-
-@pytest.fixture(scope="module")
-def loose(prior_fit: Fitter) -> Models:
-    """A few draws of each model in the registry: the identities hold at any."""
-
-    @cache
-    def of(name: str) -> bm.Fit:
-        spec, kind = MODELS[name]
-        return prior_fit(spec, panel(kind))
-
-    return of
-
-
-def values(fit: bm.Fit) -> Iterator[tuple[dict[str, int], dict[str, np.ndarray]]]:
-    posterior = fit.posterior
-    for chain in range(posterior.sizes["chain"]):
-        for draw in range(posterior.sizes["draw"]):
-            at = posterior.isel(chain=chain, draw=draw)
-            yield {"chain": chain, "draw": draw}, {n: at[n].to_numpy() for n in at.data_vars}
 
 
 def inside(fit: bm.Fit) -> bm.Estimand:
@@ -95,7 +74,7 @@ def test_roi_of_a_window_is_revenue_by_spend(loose: Models, name: str, by: Any) 
     paid = np.array([c in fit.data.paid_channels for c in fit.data.channels])
     kept = (by,) if isinstance(by, str) else by
     axes = tuple(i for i, dim in enumerate(("region", "channel")) if dim not in kept)
-    for place, draw in values(fit):
+    for place, draw in by_hand.each_draw(fit):
         earned = revenue(fit, draw, 0.0, until=10 + fit.spec.adstock.max_lag)[:, paid]
         expected = ratio(earned.sum(axis=axes), spend(fit)[:, paid].sum(axis=axes))
         np.testing.assert_allclose(found.isel(place), expected, rtol=1e-8)
@@ -107,7 +86,7 @@ def test_marginal_roi_is_revenue_by_spend_of_a_step(loose: Models, name: str, st
     fit = loose(name)
     found = bm.marginal_roi(fit, inside(fit), ("region", "channel"), step=step, **LOOSE)
     paid = np.array([c in fit.data.paid_channels for c in fit.data.channels])
-    for place, draw in values(fit):
+    for place, draw in by_hand.each_draw(fit):
         earned = -revenue(fit, draw, 1.0 + step, until=10 + fit.spec.adstock.max_lag)
         expected = ratio(earned, step * spend(fit))[:, paid]
         np.testing.assert_allclose(found.isel(place), expected, rtol=1e-6)
