@@ -91,13 +91,6 @@ def test_too_few_draws_fail(normal: Callable[..., pm.Model]) -> None:
     assert "raise target_ess or draws" in finding.remedy
 
 
-def test_one_chain_fails(normal: Callable[..., pm.Model]) -> None:
-    draws, diagnostics = unconverged(normal(), draws=1500, chains=1)
-    assert draws.posterior.sizes["chain"] == 1
-    assert list(failed(diagnostics)) == ["chains"]
-    assert "at least 2 chains" in failed(diagnostics)["chains"].remedy
-
-
 def test_a_deterministic_that_is_not_a_number_fails(normal: Callable[..., pm.Model]) -> None:
     def content(mu: Any, variance: Any) -> None:
         pm.Deterministic("surprise", pt.log(mu - 2.5))
@@ -127,13 +120,17 @@ def test_data_outside_the_likelihoods_support_raise() -> None:
         bm.sample(model, seed=1)
 
 
-def test_a_start_may_be_given_where_the_density_is_positive() -> None:
+def test_one_chain_from_a_given_start_is_right_but_fails() -> None:
+    # The default start of a flat prior, zero, has no density here.
     with pm.Model() as model:
         a = pm.Flat("a", initval=60.0)
         pm.Potential("far", pt.switch(a > 50.0, 0.0, -np.inf))
         pm.Normal("y", a, 1.0, observed=[60.3, 59.9])
-    draws = bm.sample(model, seed=1, draws=500, progress=False)
+    draws, diagnostics = unconverged(model, draws=2500, chains=1)
+    assert draws.posterior["a"].sizes == {"chain": 1, "draw": 2500}
     assert abs(float(draws.posterior["a"].mean()) - 60.1) < 0.1
+    assert list(failed(diagnostics)) == ["chains"]
+    assert "at least 2 chains" in failed(diagnostics)["chains"].remedy
 
 
 def test_a_gradient_that_is_not_a_number_raises_naming_the_variable() -> None:
