@@ -72,15 +72,18 @@ def test_the_centred_funnel_fails() -> None:
     assert "non-centred" in diagnostics.verdict
 
 
-def test_the_non_centred_funnel_passes() -> None:
-    draws = bm.sample(funnel(centred=False), seed=1, draws=1000, progress=False)
+@pytest.mark.parametrize("sampler", ["hmc", "nuts"])
+def test_the_non_centred_funnel_passes(sampler: str) -> None:
+    draws = bm.sample(funnel(centred=False), seed=1, draws=1000, sampler=sampler, progress=False)
     diagnostics = bm.diagnose(draws)
     assert diagnostics.ok
     assert diagnostics.verdict.startswith("Converged")
     diagnostics.require_ok()
+    assert draws.attrs["sampler"] == sampler
     v = draws.posterior["v"]
     assert abs(float(v.mean())) < 0.25
     assert abs(float(v.std()) - 3.0) < 0.25
+    assert float(draws.sample_stats["n_steps"].max()) > 1
 
 
 def test_too_few_draws_fail(normal: Callable[..., pm.Model]) -> None:

@@ -1,7 +1,8 @@
-"""Dominick's orange juice: sales of one brand by store, features and deals as channels."""
+"""Real sales without spend: orange juice by store, with feature and deal as channels."""
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -9,67 +10,90 @@ import pandas as pd
 import pytest
 
 import bayes_mkt as bm
+from bayes_mkt.cli import main
 
-BRAND, STORES, FIRST_WEEK = 4, 20, pd.Timestamp("1989-09-14")
-
-
-@pytest.fixture(scope="module")
-def panel(shared_data: Path) -> bm.MediaPanel:
-    """Twenty stores, so that the test stays short; weeks without a row stay missing."""
-    raw = pd.read_parquet(shared_data / "bayesm_retail" / "orangeJuice_yx.parquet")
-    rows = raw[raw["brand"] == BRAND]
-    rows = rows[rows["store"].isin(sorted(rows["store"].unique())[:STORES])]
-    frame = pd.DataFrame(
-        {
-            "store": rows["store"].astype(int),
-            "week": FIRST_WEEK + pd.to_timedelta(7 * rows["week"].astype(int), unit="D"),
-            "units": np.exp(rows["logmove"]),
-            "feature": rows["feat"].clip(lower=0.0),
-            "deal": rows["deal"].clip(lower=0.0),
-            "price": rows[f"price{BRAND}"],
-        }
-    )
-    return bm.MediaPanel.from_frame(
-        frame,
-        sales="units",
-        region="store",
-        date="week",
-        exposure={"feature": "feature", "deal": "deal"},
-        controls=["price"],
-    )
+CONFIG = Path(__file__).resolve().parents[2] / "docs" / "configs" / "orange_juice.toml"
+STORES = 20
 
 
 @pytest.fixture(scope="module")
-def fit(panel: bm.MediaPanel) -> bm.Fit:
-    # Features and deals act in their own week, and half a feature does half as much.
-    spec = bm.MediaMix(adstock=bm.NoAdstock(), saturation=bm.NoSaturation())
-    return bm.fit(spec, panel, seed=1, progress=False)
+def data(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The input that the configuration documents, for the first stores."""
+    pytest.importorskip("pyarrow")
+    juice = pd.read_parquet(shared_data / "bayesm_retail" / "orangeJuice_yx.parquet")
+    juice = juice.query("brand == 1")
+    week = pd.Timestamp("1989-09-14") + pd.to_timedelta(7 * (juice["week"] - 1), unit="D")
+    juice = juice.assign(date=week, sales=np.exp(juice["logmove"]))
+    few = juice["store"].isin(juice["store"].unique()[:STORES])
+    path = tmp_path_factory.mktemp("juice") / "orange_juice.parquet"
+    juice[few].to_parquet(path)
+    return path
 
 
-def test_the_panel_is_unbalanced_and_has_no_spend(panel: bm.MediaPanel) -> None:
+@pytest.fixture(scope="module")
+def out(data: Path) -> Path:
+    """What the command wrote."""
+    folder = data.parent / "out"
+    words = ["media-mix", str(data), "--config", str(CONFIG), "--out", str(folder), "--quiet"]
+    assert main(words) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fit(out: Path) -> bm.Fit:
+    return bm.Fit.load(out / "fit")
+
+
+def test_the_panel_is_the_real_one(fit: bm.Fit) -> None:
+    panel = fit.data
     assert panel.n_regions == STORES
-    assert not panel.balanced
+    assert panel.n_dates == 121
+    assert panel.period == "7D"
+    assert panel.channels == ("feature", "deal")
     assert panel.paid_channels == ()
+    assert panel.controls == ("price1",)
+    assert 0 < int((~panel.observed).sum()) < 0.1 * STORES * 121
 
 
 def test_incremental_sales_by_store_have_intervals(fit: bm.Fit) -> None:
-    assert fit.diagnostics.ok, fit.diagnostics.verdict
-    answer = bm.incremental_sales(fit, by=("region", "channel"))
-    assert answer.dims == ("chain", "draw", "region", "channel")
-    low, high = np.quantile(answer, [0.05, 0.95], axis=(0, 1))
-    assert np.isfinite(low).all()
+    sales = bm.incremental_sales(fit, by=("region", "channel"))
+    low, high = sales.quantile([0.05, 0.95], ("chain", "draw"))
+    assert np.isfinite(sales).all()
     assert (low < high).all()
-    assert (low > 0).all()
-    share = bm.incremental_sales(fit, by=()).mean() / float(fit.data.data["sales"].sum())
-    assert 0.05 < float(share) < 0.8
+    feature = low.sel(channel="feature")
+    assert (feature > 0).all()
+    # No more than was sold while the feature ran.
+    panel = fit.data.data
+    ran = panel["sales"].where(panel["exposure"].sel(channel="feature", drop=True) > 0)
+    assert (feature < ran.sum("date")).all()
+    total = bm.incremental_sales(fit).sel(channel="feature")
+    share = (total / panel["sales"].sum()).quantile([0.05, 0.95])
+    assert 0.05 < float(share[0]) < float(share[1]) < 0.4
 
 
-def test_a_price_rise_lowers_sales(fit: bm.Fit) -> None:
-    effect = fit.posterior["control_effect"].sel(control="price")
-    assert float((effect < 0).mean()) > 0.99
+def test_a_higher_price_sells_less(fit: bm.Fit) -> None:
+    assert float((fit.posterior["control_effect"] < 0).mean()) > 0.999
 
 
-def test_roi_is_refused_because_nothing_is_known_of_spend(fit: bm.Fit) -> None:
-    for answer in (bm.roi, bm.marginal_roi):
-        with pytest.raises(bm.SpecError, match="the panel has no spend"):
-            answer(fit)
+def test_roi_refuses_and_says_why(fit: bm.Fit) -> None:
+    for function in (bm.roi, bm.marginal_roi):
+        with pytest.raises(
+            bm.SpecError, match="needs spend, and the panel has no spend: feature, deal came as"
+        ):
+            function(fit)
+
+
+def test_the_command_writes_no_roi_and_the_report_says_why(out: Path) -> None:
+    names = {"incremental_sales.csv", "contributions.csv", "diagnostics.csv"}
+    assert {path.name for path in out.iterdir()} == names | {"report.html", "run.json", "fit"}
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "ROI needs spend, and the panel has no spend: feature, deal" in page
+    table = pd.read_csv(out / "incremental_sales.csv", index_col="channel")
+    assert table.index.tolist() == ["feature", "deal"]
+    assert np.isfinite(table.select_dtypes("number")).all(axis=None)
+
+
+def test_the_fit_has_the_model_of_the_configuration(fit: bm.Fit) -> None:
+    table = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["model"]
+    assert fit.spec.knots == table["knots"]
+    assert isinstance(fit.spec.saturation, bm.NoSaturation)
