@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import arviz_stats
 import numpy as np
 import pytensor
@@ -39,7 +37,7 @@ def test_the_sum_of_media_is_found(fitted: bm.Fit, simulated: bm.simulate.Simula
 
 
 @pytest.fixture(scope="module")
-def referee(fitted: bm.Fit) -> Iterator[xr.DataTree]:
+def referee(fitted: bm.Fit) -> xr.DataTree:
     """Draw from the same model by PyMC's own NUTS, none of it ours; compiled by JAX for speed."""
     with pytensor.config.change_flags(mode="JAX"), pytest.warns(bm.ConvergenceWarning):
         fit = bm.fit(
@@ -52,7 +50,7 @@ def referee(fitted: bm.Fit) -> Iterator[xr.DataTree]:
             draws=400,
             progress=False,
         )
-    yield fit.draws
+    return fit.draws
 
 
 def test_the_referee_agrees(fitted: bm.Fit, referee: xr.DataTree) -> None:
