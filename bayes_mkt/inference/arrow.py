@@ -206,7 +206,8 @@ def _invert(matrices: Array, right: Array) -> tuple[Array, Array, Array]:
     work = jnp.concatenate([matrices, right], axis=-1)
     pivots = []
     for k in range(n):
-        pivot = work[..., k, k]
+        # A pivot that isn't positive means that rounding has won: NaN, and the point is refused.
+        pivot = jnp.where(work[..., k, k] > 0, work[..., k, k], jnp.nan)
         pivots.append(pivot)
         at = np.arange(n) == k
         row = jnp.where(np.append(at, [False] * right.shape[-1]), 1.0, work[..., k, :])

@@ -91,7 +91,11 @@ def collapse(
     reason = _unfit(model, points, data)
     if wanted is not None and (reason or wanted != set(beta.names)):
         lost = sorted(wanted - set(beta.names))
-        raise SpecError(f"collapse: {reason or f'{lost} is used elsewhere, or is not Normal'}.")
+        other = (
+            f"{lost} is used elsewhere, or is not Normal, or {', '.join(lost)} doesn't enter the "
+            "mean linearly with a constant design"
+        )
+        raise SpecError(f"collapse: {reason or other}.")
     if reason:
         return None
     unwhiten = np.linalg.inv(np.eye(beta.size) - maps[0])
@@ -119,7 +123,8 @@ def _require_none(wanted: set[str] | None) -> None:
     if wanted is not None:
         raise SpecError(
             f"collapse={sorted(wanted)}: none of them is a Normal variable in the mean of the "
-            "model's one Normal likelihood, or nothing would be left to sample."
+            "model's one Normal likelihood, which it enters linearly with a constant design; or "
+            "nothing would be left to sample."
         )
 
 

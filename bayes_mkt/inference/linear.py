@@ -12,9 +12,17 @@ from typing import Any
 
 import pymc as pm
 import pytensor.tensor as pt
+from pytensor.compile.ops import TypeCastingOp
 from pytensor.graph.replace import clone_replace
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.traversal import ancestors, io_toposort
+from pytensor.tensor.basic import Alloc, Join, MakeVector
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.extra_ops import CumOp
+from pytensor.tensor.math import Dot, Sum
 from pytensor.tensor.random.basic import NormalRV
+from pytensor.tensor.shape import Reshape, SpecifyShape
+from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 
 # A PyTensor variable; PyTensor's own types are too partial to help.
 Graph = Any
@@ -48,6 +56,61 @@ class LinearGraphs:
     rest: Graph
 
 
+# Operations that are linear in one argument whatever the others, by how many may depend on it.
+_ADDS = {"Add", "Sub", "Neg", "Identity", "Cast", "Second"}
+_MOVES = (
+    Alloc,
+    AdvancedSubtensor,
+    DimShuffle,
+    Join,
+    MakeVector,
+    Reshape,
+    SpecifyShape,
+    Subtensor,
+    Sum,
+    TypeCastingOp,
+)
+
+
+def is_linear(graph: Graph, rv: Graph, free: set[Graph]) -> bool:
+    """Return whether `graph` is linear in `rv` by its form, with coefficients free of variables.
+
+    Numbers at a few points can't tell a straight line from one with a bend elsewhere, so only
+    operations that are linear everywhere may lie between the two.
+    """
+    random, reached = set(free), {rv}
+    for node in io_toposort(list(free), [graph]):
+        inside = [x for x in node.inputs if x in reached]
+        if any(x in random for x in node.inputs):
+            random.update(node.outputs)
+        if not inside:
+            continue
+        others = [x for x in node.inputs if x not in reached]
+        if not _passes(node.op, node.inputs, inside, any(x in random for x in others)):
+            return False
+        reached.update(node.outputs)
+    return True
+
+
+def _passes(op: Any, inputs: list[Graph], inside: list[Graph], others_random: bool) -> bool:
+    """Return whether an operation keeps linearity in the inputs that depend on a variable."""
+    op = op.core_op if isinstance(op, Blockwise) else op
+    if isinstance(op, Elemwise):
+        kind = type(op.scalar_op).__name__
+        if kind in _ADDS:
+            return True
+        if kind == "TrueDiv":
+            return len(inside) == 1 and inputs[0] is inside[0] and not others_random
+        return kind == "Mul" and len(inside) == 1 and not others_random
+    if isinstance(op, Dot):
+        return len(inside) == 1 and not others_random
+    if isinstance(op, CumOp):
+        return bool(op.mode == "add")
+    if isinstance(op, (AdvancedSubtensor, Subtensor)):
+        return len(inside) == 1 and inputs[0] is inside[0] and not others_random
+    return isinstance(op, _MOVES)
+
+
 def likelihood_of(model: pm.Model) -> Graph | None:
     """Return the model's Normal likelihood if it has exactly one."""
     normals = [rv for rv in model.observed_RVs if isinstance(rv.owner.op, NormalRV)]
@@ -57,7 +120,8 @@ def likelihood_of(model: pm.Model) -> Graph | None:
 def candidates(model: pm.Model, likelihood: Graph, exclude: Collection[str] = ()) -> list[Graph]:
     """Return the Normal free variables that could be a linear block of `likelihood`.
 
-    A candidate is Normal and untransformed, lies upstream of the likelihood's mean, and is no
+    A candidate is Normal and untransformed, lies upstream of the likelihood's mean, linearly by
+    the form of the graph, and is no
     part of any other term: not of a scale, another likelihood, a potential, or the prior of a
     variable outside the block.
     """
@@ -71,6 +135,7 @@ def candidates(model: pm.Model, likelihood: Graph, exclude: Collection[str] = ()
         and model.rvs_to_transforms[rv] is None
         and rv in upstream
         and rv.name not in exclude
+        and is_linear(mean, rv, free)
     ]
     while True:
         terms = [noise, *model.potentials]
@@ -79,7 +144,12 @@ def candidates(model: pm.Model, likelihood: Graph, exclude: Collection[str] = ()
                 inputs = rv.owner.op.dist_params(rv.owner) if rv in block else rv.owner.inputs
                 terms.extend(inputs[1:] if rv in block else inputs)
         used = set(ancestors(terms, blockers=free))
-        kept = [rv for rv in block if rv not in used]
+        means = [rv.owner.op.dist_params(rv.owner)[0] for rv in block]
+        kept = [
+            rv
+            for rv in block
+            if rv not in used and all(is_linear(center, rv, free) for center in means)
+        ]
         if len(kept) == len(block):
             return block
         block = kept

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from blackjax.adaptation.step_size import DualAveragingAdaptationState, dual_averaging_adaptation
+from blackjax.adaptation.step_size import dual_averaging_adaptation
 from jax.scipy.linalg import solve_triangular
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -27,10 +27,9 @@ STATS = ("acceptance_rate", "diverging", "n_steps", "energy", "lp", "step_size")
 
 
 class Carry(NamedTuple):
-    """All that one chain needs to go on: position, step-size adaptation, key."""
+    """All that one chain needs to go on: position and key."""
 
     position: Array
-    adaptation: DualAveragingAdaptationState
     key: Array
 
 
@@ -124,10 +123,7 @@ def run(
     sharded = NamedSharding(mesh, PartitionSpec(CHAIN_AXIS))
     arguments = jax.device_put(arguments, NamedSharding(mesh, PartitionSpec()))
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(chains))
-    first_adaptation = dual_averaging_adaptation(target_accept)[0](jnp.ones(chains))
-    carry = jax.device_put(
-        Carry(jnp.asarray(starts), _per_chain(first_adaptation, chains), keys), sharded
-    )
+    carry = jax.device_put(Carry(jnp.asarray(starts), keys), sharded)
     history: list[np.ndarray] = []
     done = 0
     while True:
@@ -136,13 +132,13 @@ def run(
         # Before the scale is known long trajectories are wasted: they are allowed bit by bit.
         longest = min(tuning.longest, FIRST_LENGTH << len(history)) if warming else tuning.longest
         orders = _orders(tuning, longest, warming, done, count)
-        carry, positions, info = advance(carry, key, orders, arguments)
+        carry, adapted, positions, info = advance(carry, key, orders, arguments)
         done += count
         drawn = np.asarray(positions)[:, :count]
         yield Chunk(warming, drawn, {n: np.asarray(v)[:, :count] for n, v in info.items()})
         if warming:
             history.append(drawn)
-            step_size = float(np.exp(np.mean(np.asarray(carry.adaptation.log_step_size_avg))))
+            step_size = float(np.exp(np.mean(np.asarray(adapted))))
             tuning = adaptation.learn(
                 tuning,
                 np.concatenate(history, axis=1)[:, done // 2 :],
@@ -173,14 +169,14 @@ def _compiled(
     kernel: Callable[[], Kernel],
     mesh: Mesh,
     target_accept: float,
-) -> Callable[[Carry, Array, Orders, Any], tuple[Carry, Array, Record]]:
+) -> Callable[[Carry, Array, Orders, Any], tuple[Carry, Array, Array, Record]]:
     """Return the jitted chunk of a run; every run with equal arguments shares it."""
     init, step = kernel()
     step_begin, step_update, _ = dual_averaging_adaptation(target_accept)
 
     def chunk(
         carry: Carry, shared: Array, orders: Orders, arguments: Any
-    ) -> tuple[Carry, Array, Record]:
+    ) -> tuple[Carry, Array, Array, Record]:
         chains, size = carry.position.shape
 
         def density(u: Array) -> Array:
@@ -215,14 +211,14 @@ def _compiled(
             0, orders.steps, one, (states, adapting, positions, record)
         )
         last = jax.vmap(partial(_stretch, orders.scale))(states.position)
-        return Carry(last, adapting, carry.key), positions, record
+        return Carry(last, carry.key), adapting.log_step_size_avg, positions, record
 
     chain, everywhere = PartitionSpec(CHAIN_AXIS), PartitionSpec()
     spread = jax.shard_map(
         chunk,
         mesh=mesh,
         in_specs=(chain, everywhere, everywhere, everywhere),
-        out_specs=(chain, chain, chain),
+        out_specs=(chain, chain, chain, chain),
         check_vma=False,
     )
     return jax.jit(spread)
