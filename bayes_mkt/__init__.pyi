@@ -30,6 +30,7 @@ from .media_mix.saturation import NoSaturation as NoSaturation
 from .media_mix.seasonality import Fourier as Fourier
 from .priors import Prior as Prior
 from .publish import report_media_mix as report_media_mix
+from .refit import refit as refit
 
 __all__: list[str]
 __version__: str

@@ -18,6 +18,7 @@ import xarray as xr
 
 from bayes_mkt.errors import ConvergenceWarning, SamplingError, SpecError
 from bayes_mkt.inference.diagnostics import Diagnostics, diagnose
+from bayes_mkt.inference.netcdf import read, write
 from bayes_mkt.inference.sampling import Settings, draw
 from bayes_mkt.inference.target import Target, target
 from bayes_mkt.specs import from_table, public_class, to_table
@@ -65,6 +66,7 @@ class Options(TypedDict, total=False):
     sampler: str
     target_accept: float
     collapse: str | Sequence[str] | None
+    checkpoint: str | Path | None
 
 
 def sample(
@@ -89,7 +91,7 @@ def sample(
         Whether to show a bar; None shows one in a notebook or a terminal.
     chains
         Number of chains, run batched and spread over JAX's devices: 8 by default for `"hmc"`,
-        where many cost little more than few, else 4.
+        where many cost little more than few, else 4. Of an approximation only a shape.
     draws
         Draws of each chain. None (default) draws until every stored parameter has a bulk and a
         tail ESS of `target_ess` and an R-hat of at most 1.01.
@@ -102,26 +104,44 @@ def sample(
     sampler
         `"hmc"` (default): Hamiltonian Monte Carlo on JAX with trajectories of random length, one
         for all chains of a step; `"nuts"`: the No-U-Turn sampler on JAX; `"pymc"`: PyMC's own
-        NUTS, as a referee (1,000 draws if `draws` is None).
+        NUTS, as a referee (1,000 draws if `draws` is None). For a first look, not in place of
+        sampling: `"laplace"`, the normal distribution at the mode, and `"pathfinder"`, those
+        along several climbs towards it; both resampled by importance (1,000 draws a chain if
+        `draws` is None), with the k-hat of the weights as verdict. It fails above 0.7, and the
+        draws are then those of the approximation, not resampled.
     target_accept
         Mean acceptance probability that the step size aims at (0.8).
     collapse
         `"auto"` (default) integrates out, exactly, the Normal variables that enter the mean of a
         Normal likelihood linearly, and draws them back exactly; a list of names integrates out
         these or raises, saying why; None samples every variable.
+    checkpoint
+        A directory where the run is written down after each chunk of draws: after a crash, a kill
+        or Ctrl-C the same call goes on from there, and gives bit for bit the draws of a run that
+        was never broken off; a finished run is returned at once. None (default) keeps nothing.
+        For `"hmc"` and `"nuts"`.
 
     Returns
     -------
     DataTree
         Groups `posterior` (dims ``chain, draw, ...``), `sample_stats`, `observed_data`,
-        `constant_data`; attrs hold seed, settings, seconds and versions.
+        `constant_data`; attrs hold seed, settings, seconds (`warmup_seconds` of them up to the
+        first draw that is kept), gradients evaluated, names of the free variables and versions.
+        Variables that are too large for memory are lazy: xarray reads them from Zarr files, in the
+        checkpoint or in a temporary folder, when they are looked at.
 
     Raises
     ------
     SpecError
-        For options out of range, or a model with discrete free variables.
+        For options out of range, a model with discrete free variables, or a checkpoint of another
+        run.
     SamplingError
-        If no starting point with a finite density is found.
+        If no starting point with a finite density is found; names the terms of the model that are
+        to blame.
+    KeyboardInterrupt
+        At Ctrl-C before there are draws. Later it ends the run with the draws that there are, and
+        attrs say ``interrupted: 1``: the verdict fails, unless the draws pass all other checks;
+        then it notes it.
 
     Warns
     -----
@@ -165,7 +185,7 @@ def fit(
         Whether to show a bar; None shows one in a notebook or a terminal.
     **options
         As in `sample`: chains, draws, target_ess, max_draws, warmup, sampler, target_accept,
-        collapse.
+        collapse, checkpoint. Ctrl-C ends the run with the draws that there are, as there.
 
     Returns
     -------
@@ -214,10 +234,9 @@ class Fit:
     diagnostics: Diagnostics
 
     def __repr__(self) -> str:
-        state = "converged" if self.diagnostics.ok else "NOT converged"
         posterior = self.posterior
         size = f"{posterior.sizes['chain']} chains x {posterior.sizes['draw']} draws"
-        return f"Fit({type(self.spec).__name__} on {self.data!r}: {size}, {state})"
+        return f"Fit({type(self.spec).__name__} on {self.data!r}: {size}, {self.diagnostics.state})"
 
     @property
     def posterior(self) -> xr.Dataset:
@@ -254,7 +273,8 @@ class Fit:
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the fit to a new directory: `fit.json`, `draws.nc`, `data.nc`.
 
-        The directory appears whole or not at all. Nothing is pickled.
+        The directory appears whole or not at all. Nothing is pickled. Draws that are too large for
+        memory are copied by parts.
 
         Parameters
         ----------
@@ -276,7 +296,7 @@ class Fit:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
-            self.draws.to_netcdf(fresh / "draws.nc", engine="h5netcdf")
+            write(self.draws, fresh / "draws.nc")
             self.data.to_dataset().to_netcdf(fresh / "data.nc", engine="h5netcdf")
             about = {
                 "format": FORMAT,
@@ -295,6 +315,8 @@ class Fit:
     def load(cls, path: str | Path) -> Fit:
         """Return the fit that `save` wrote; it answers every question with equal numbers.
 
+        Draws that are too large for memory stay in their file, and are read when looked at.
+
         Raises
         ------
         SpecError
@@ -305,8 +327,7 @@ class Fit:
         if absent:
             raise SpecError(f"{path} holds no saved fit (no {', '.join(absent)}).")
         about = _about(path / "fit.json")
-        with xr.open_datatree(path / "draws.nc", engine="h5netcdf") as tree:
-            draws = tree.load()
+        draws = read(path / "draws.nc")
         with xr.open_dataset(path / "data.nc", engine="h5netcdf") as dataset:
             data = public_class(about["data"], str(path)).from_dataset(dataset.load())
         return cls(from_table(about["spec"], str(path)), data, draws, diagnose(draws))
@@ -344,13 +365,18 @@ def _put(fresh: Path, path: Path) -> None:
 def usable(result: Fit, allow_unconverged: bool) -> dict[str, str]:
     """Return attrs to mark what is computed from a fit, after its verdict is read.
 
+    Sampled draws that converged need no mark. Weighted draws (Laplace, Pathfinder, reweighting)
+    whose k-hat is small enough are used, and marked `"approximation"` with their verdict; those
+    whose k-hat is too large are refused like draws that did not converge.
+
     Raises
     ------
     SamplingError
         If the verdict fails and `allow_unconverged` is false.
     """
     if result.diagnostics.ok:
-        return {}
+        weighted = result.diagnostics.importance is not None
+        return {"approximation": result.diagnostics.verdict} if weighted else {}
     if not allow_unconverged:
         raise SamplingError(
             f"{result.diagnostics.verdict}\nNo answer is computed from such draws. Follow the "

@@ -228,7 +228,7 @@ def _page(
     sampling = {
         name: value
         for name, value in about.items()
-        if not name.endswith("_version") and name != "seconds"
+        if not name.endswith(("_version", "seconds")) and name != "free_variables"
     }
     first, last = panel.dates[0], panel.dates[-1]
     return MediaMixReport(

@@ -24,6 +24,7 @@ from benchmarks.intervals import INTERVAL, about_fit, beside, coverage, seconds,
 
 SPEC = bm.MediaMix(knots=2, seasonality=bm.Fourier(2))
 REGIONS, WEEKS, CHANNELS = 6, 60, 3
+MAX_DRAWS = 2000  # of each chain; what has not converged by then is counted as such
 QUANTITIES = {
     "roi": "ROI of a channel",
     "adstock_alpha": "adstock alpha of a channel",
@@ -113,6 +114,7 @@ def answer(
             model,
             seed=seeds.integer(seed, f"calibration fit {index}"),
             var_names=list(QUANTITIES),
+            max_draws=MAX_DRAWS,
             progress=False,
         )
     verdict = bm.diagnose(draws)

@@ -33,6 +33,9 @@ def machine() -> dict[str, Any]:
     """Return system, processor, cores and memory; no name of the host."""
     import jax
 
+    from bayes_mkt.inference.runtime import prepare
+
+    prepare()  # before JAX starts, which asking for its devices makes it do
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if _has_sysconf() else None
     return {
         "system": f"{platform.system()} {platform.machine()}",

@@ -47,6 +47,8 @@ class LinearModel:
         ``(theta, data) -> (row,)``: the mean at b = 0, and the SD.
     prior_mean
         ``(theta, b, data) -> (entry,)``.
+    prior_offset
+        ``(theta, data) -> (entry,)``: the prior mean at b = 0; None where that is zero.
     prior_sd
         ``(theta, data) -> (entry,)``.
     observed
@@ -59,6 +61,7 @@ class LinearModel:
     base: Callable[[Array, Data], Array]
     noise: Callable[[Array, Data], Array]
     prior_mean: Callable[[Array, Array, Data], Array]
+    prior_offset: Callable[[Array, Data], Array] | None
     prior_sd: Callable[[Array, Data], Array]
     observed: Callable[[Data], Array]
     rest: Callable[[Array, Data], Array]
@@ -107,7 +110,7 @@ class Constants(NamedTuple):
     observed
         y by row place.
     local_design, hub_design
-        D by row place: (block, place, entry), (block, place, hub).
+        D by row place: (block, entry, place), (hub, block, place).
     local, cross, hub
         G in arrow form.
     unwhiten
@@ -152,8 +155,8 @@ def constants(
         weight=weight,
         log_omega=np.log(omega).sum(),
         observed=np.append(y, 0.0)[rows],
-        local_design=local_design,
-        hub_design=hub_design,
+        local_design=jnp.asarray(local_design.transpose(0, 2, 1)),
+        hub_design=jnp.asarray(hub_design.transpose(2, 0, 1)),
         local=np.einsum("kt,ktp,ktq->kpq", weight, local_design, local_design),
         cross=np.einsum("kt,ktp,kth->kph", weight, local_design, hub_design),
         hub=np.einsum("kt,kth,ktj->hj", weight, hub_design, hub_design),
@@ -187,9 +190,10 @@ def block_draw(
         noise = jax.random.normal(key, (structure.arrow.size,), theta.dtype)
         shape = structure.arrow
         local, hub = arrow.draw(form, shape.local(noise), shape.hub(noise))
-        zero = jnp.zeros(shape.size, theta.dtype)
         steps = model.prior_sd(theta, data) * shape.join(local, hub)
-        return fixed.unwhiten @ (model.prior_mean(theta, zero, data) + steps)
+        if model.prior_offset is not None:
+            steps = model.prior_offset(theta, data) + steps
+        return fixed.unwhiten @ steps
 
     return draw
 
@@ -200,14 +204,14 @@ def quadratic(
     """Return Q and v given theta, and the log-density at e = 0, without the block's own prior."""
     data, c = arguments
     shape = structure.arrow
-    zero = jnp.zeros(shape.size, theta.dtype)
-    center = model.prior_mean(theta, zero, data)
-    residual = (
-        c.observed
-        - structure.spread(model.base(theta, data))
-        - jnp.einsum("ktp,kp->kt", c.local_design, shape.local(center))
-        - jnp.einsum("kth,h->kt", c.hub_design, shape.hub(center))
-    )
+    residual = c.observed - structure.spread(model.base(theta, data))
+    if model.prior_offset is not None:
+        center = model.prior_offset(theta, data)
+        residual = (
+            residual
+            - jnp.einsum("kpt,kp->kt", c.local_design, shape.local(center))
+            - jnp.einsum("hkt,h->kt", c.hub_design, shape.hub(center))
+        )
     weighted = c.weight * residual
     # The noise is tau omega with omega constant and one in the first row, which so gives tau.
     precision = model.noise(theta, data)[0] ** -2.0
@@ -218,8 +222,8 @@ def quadratic(
         local=jnp.eye(places) + c.local * precision * local[:, :, None] * local[:, None, :],
         cross=c.cross * precision * local[:, :, None] * hub,
         hub=jnp.eye(hub.size) + c.hub * precision * hub[:, None] * hub,
-        local_linear=jnp.einsum("ktp,kt->kp", c.local_design, weighted) * precision * local,
-        hub_linear=jnp.einsum("kth,kt->h", c.hub_design, weighted) * precision * hub,
+        local_linear=jnp.einsum("kpt,kt->kp", c.local_design, weighted) * precision * local,
+        hub_linear=jnp.einsum("hkt,kt->h", c.hub_design, weighted) * precision * hub,
     )
     constant = (
         model.rest(theta, data)

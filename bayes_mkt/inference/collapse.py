@@ -196,6 +196,10 @@ def _structure(design: np.ndarray) -> Structure:
         np.concatenate([own, extra])
         for own, extra in zip(members, np.array_split(loose, len(members)), strict=True)
     ]
+    # Blocks in the order of their rows: rows that lie so need no gathering.
+    order = sorted(range(len(members)), key=lambda k: int(members[k].min(initial=n_rows)))
+    members = [members[k] for k in order]
+    shape = Arrow(shape.hubs, tuple(shape.blocks[k] for k in order), shape.size)
     width = max(len(m) for m in members)
     rows = tuple(
         tuple(int(i) for i in np.pad(m, (0, width - len(m)), constant_values=n_rows))
@@ -265,7 +269,10 @@ def _both_sides(
         whole = log_density(jnp.concatenate([parts[n].ravel() for n in full.names]), data)
         form, _ = quadratic(model, structure, theta, arguments)
         sd = model.prior_sd(theta, data)
-        e = (jnp.linalg.solve(fixed.unwhiten, b) - model.prior_mean(theta, 0.0 * b, data)) / sd
+        e = jnp.linalg.solve(fixed.unwhiten, b)
+        if model.prior_offset is not None:
+            e = e - model.prior_offset(theta, data)
+        e = e / sd
         value = _value(form, structure.arrow.local(e), structure.arrow.hub(e))
         given = value - arrow.log_integral(form) - 0.5 * b.size * LOG_2PI - jnp.sum(jnp.log(sd))
         return whole, collapsed(theta, arguments) + given

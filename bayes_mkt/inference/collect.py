@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayes_mkt.inference.diagnostics import MAX_RHAT, smallest_ess
-from bayes_mkt.inference.run import CHUNK, Chunk
+from bayes_mkt.inference.diagnostics import MAX_RHAT, judged, smallest_ess
+from bayes_mkt.inference.run import CHUNK, STATS, Chunk
+from bayes_mkt.inference.store import BATCH, Draws, Stored
 
 if TYPE_CHECKING:
+    from bayes_mkt.inference.checkpoint import Progress
     from bayes_mkt.inference.density import Density
     from bayes_mkt.inference.progress import Reporter
     from bayes_mkt.inference.sampling import Settings
     from bayes_mkt.inference.target import Target
 
 MIN_DRAWS = 200
+POSITIONS = "sampled/positions"
 
 
 class Collector:
-    """Keeps the sampled draws, and turns them into the stored variables once each.
+    """Turns sampled draws into the stored variables, and keeps both.
 
     Parameters
     ----------
@@ -34,72 +37,152 @@ class Collector:
     names
         Variables to store.
     key
-        For the exact draws of what was integrated out.
+        For the exact draws of what was integrated out; a draw's own key follows from the number
+        of its chunk and its place in there.
+    draws
+        Where they are kept.
     """
 
     def __init__(
-        self, posterior: Target, density: Density, names: Sequence[str], key: jax.Array
+        self,
+        posterior: Target,
+        density: Density,
+        names: Sequence[str],
+        key: jax.Array,
+        draws: Draws,
     ) -> None:
-        self._density = density
-        self._names = list(names)
-        self._key = key
-        self._stored = _stored(posterior.constrain(names), density.complete)
+        self._density, self._names, self._key, self._kept = density, list(names), key, draws
+        constrain = posterior.constrain(names)
+        self._stored = _stored(constrain, density.complete)
         self._data = posterior.arguments
-        self._chunks: list[Chunk] = []
-        self._values: list[list[np.ndarray]] = []
-        self.warmup_done = 0
-        self.draws = 0
-        self.diverging = 0
+        vector = jax.ShapeDtypeStruct((posterior.layout.size,), density.start.dtype)
+        self._shapes = jax.eval_shape(constrain, vector, self._data)
+        free = {rv.name for rv in posterior.model.free_RVs}
+        self._judged = {
+            name: judged(shape.shape, name in free)
+            for name, shape in zip(self._names, self._shapes, strict=True)
+        }
+        self._broken: set[str] = set()
+        self.warmup_done = self.draws = self.chunks = self.diverging = 0
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Return the stored variables that have values which are not finite, in order."""
+        return tuple(name for name in self._names if name in self._broken)
+
+    def go_on_from(self, progress: Progress, warmup: int) -> None:
+        """Count what an earlier process has drawn."""
+        self.warmup_done = warmup
+        self.draws, self.chunks = progress.draws, progress.chunks
+        self.diverging, self._broken = progress.diverging, set(progress.broken)
 
     def add(self, chunk: Chunk) -> None:
         """Count a chunk; keep it unless it is warmup."""
         if chunk.warmup:
             self.warmup_done += chunk.length
             return
-        self._chunks.append(chunk)
+        self._kept.write(POSITIONS, self.draws, chunk.positions)
+        for name in STATS:
+            self._kept.write(f"sample_stats/{name}", self.draws, chunk.stats[name])
+        first = self.draws
+        for part in self._converted(chunk):
+            for name, values in zip(self._names, part, strict=True):
+                self._keep(name, first, values)
+            first += part[0].shape[1]
+        # What counts comes last: an interrupted chunk leaves draws that nobody counts.
         self.draws += chunk.length
+        self.chunks += 1
         self.diverging += int(chunk.stats["diverging"].sum())
 
-    def unconstrained(self) -> np.ndarray:
-        """Return the draws so far, (chain, draw, size)."""
-        return np.concatenate([chunk.positions for chunk in self._chunks], axis=1)
+    def _keep(self, name: str, first: int, values: np.ndarray) -> None:
+        self._kept.write(f"posterior/{name}", first, values)
+        flat = values.reshape(*values.shape[:2], -1)
+        entries = self._judged[name]
+        if entries.size < flat.shape[2]:
+            flat = flat[:, :, entries]
+            self._kept.write(f"judged/{name}", first, flat)
+        if not np.isfinite(flat).all():
+            self._broken.add(name)
 
-    def values(self, limit: int | None = None) -> dict[str, np.ndarray]:
-        """Return the stored variables, each (chain, draw, ...)."""
-        for index in range(len(self._values), len(self._chunks)):
-            flat = jnp.asarray(self._chunks[index].positions)
-            key = jax.random.fold_in(self._key, index)
-            parts = self._stored(key, flat, self._density.arguments, self._data)
-            self._values.append([np.asarray(part) for part in parts])
-        columns = zip(*self._values, strict=True)
+    def _converted(self, chunk: Chunk) -> Iterator[list[np.ndarray]]:
+        """Yield the stored variables of a chunk, (chain, draw, ...) each, in even batches.
+
+        The batches depend on nothing but shapes, for rounding may differ with their size.
+        """
+        arguments = self._density.with_forms(chunk.state.forms).arguments
+        key = jax.random.fold_in(self._key, self.chunks)
+        step = self._step(len(chunk.positions), chunk.length)
+        for first in range(0, chunk.length, step):
+            flat = jnp.asarray(chunk.positions[:, first : first + step])
+            parts = self._stored(key, jnp.asarray(first), chunk.length, flat, arguments, self._data)
+            yield [np.asarray(part) for part in parts]
+
+    def _step(self, chains: int, length: int) -> int:
+        """Return how many of `length` draws are converted at once."""
+        size = sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in self._shapes)
+        most = max(1, BATCH // (chains * max(size, 1)))
+        return max(n for n in range(1, length + 1) if length % n == 0 and n <= most)
+
+    def probe(self, chains: int) -> dict[str, float]:
+        """Return the sum of each stored variable at one point, to know the model again."""
+        start = jnp.asarray(self._density.start)
+        flat = jnp.broadcast_to(start, (chains, self._step(chains, CHUNK), start.size))
+        arguments, first = self._density.arguments, jnp.asarray(0)
+        parts = self._stored(jax.random.key(0), first, CHUNK, flat, arguments, self._data)
         return {
-            name: np.concatenate(parts, axis=1)[:, :limit]
-            for name, parts in zip(self._names, columns, strict=True)
+            name: float(np.asarray(part)[0, 0].sum())
+            for name, part in zip(self._names, parts, strict=True)
         }
 
-    def statistics(self, limit: int | None = None) -> dict[str, np.ndarray]:
-        """Return the sample statistics, each (chain, draw)."""
-        names = self._chunks[0].stats
-        return {
-            n: np.concatenate([c.stats[n] for c in self._chunks], axis=1)[:, :limit] for n in names
-        }
+    def sampled(self) -> Iterator[np.ndarray]:
+        """Yield the draws so far of the sampled vector, (chain, draw, column)."""
+        return self._kept.columns([POSITIONS], self.draws)
+
+    def judged(self) -> Iterator[np.ndarray]:
+        """Yield the draws so far by which stored variables are judged, (chain, draw, column)."""
+        sizes = [int(np.prod(shape.shape)) for shape in self._shapes]
+        names = [
+            f"{'judged' if self._judged[name].size < size else 'posterior'}/{name}"
+            for name, size in zip(self._names, sizes, strict=True)
+        ]
+        return self._kept.columns(names, self.draws)
+
+    def taken(self, limit: int) -> tuple[dict[str, Stored], dict[str, np.ndarray]]:
+        """Return stored variables (chain, draw, ...) and statistics (chain, draw), once.
+
+        Parameters
+        ----------
+        limit
+            Most draws of a chain to return.
+        """
+        count = min(self.draws, limit)
+        stats = {n: self._kept.read(f"sample_stats/{n}", count) for n in STATS}
+        values = self._kept.take([f"posterior/{name}" for name in self._names], count)
+        return dict(zip(self._names, values, strict=True)), stats
 
 
 @lru_cache(maxsize=64)
 def _stored(
     constrain: Callable[..., list[jax.Array]], complete: Callable[..., jax.Array] | None
 ) -> Callable[..., list[jax.Array]]:
-    """Return ``(key, x (chain, draw, size), arguments, data) -> stored variables``, compiled."""
+    """Return the compiled conversion of draws `first` and on of a chunk of `length`.
+
+    ``(key, first, length, x (chain, draw, size), arguments, data) -> stored variables``.
+    """
 
     def one(key: jax.Array, x: jax.Array, arguments: Any, data: Any) -> list[jax.Array]:
         return constrain(x if complete is None else complete(key, x, arguments), data)
 
-    def all_of(key: jax.Array, x: jax.Array, arguments: Any, data: Any) -> list[jax.Array]:
-        keys = jax.random.split(key, x.shape[:2])
+    @partial(jax.jit, static_argnums=2)
+    def all_of(
+        key: jax.Array, first: jax.Array, length: int, x: jax.Array, arguments: Any, data: Any
+    ) -> list[jax.Array]:
+        keys = jax.random.split(key, (x.shape[0], length))
+        keys = jax.lax.dynamic_slice_in_dim(keys, first, x.shape[1], axis=1)
         over_draws = jax.vmap(one, (0, 0, None, None))
         return jax.vmap(over_draws, (0, 0, None, None))(keys, x, arguments, data)
 
-    return jax.jit(all_of)
+    return all_of
 
 
 class Enough:
@@ -107,15 +190,20 @@ class Enough:
 
     def __init__(self, settings: Settings, show: Reporter) -> None:
         self._settings, self._show = settings, show
-        self._next_check = MIN_DRAWS
-        self._expected = float(settings.draws or 2 * MIN_DRAWS)
+        self.next_check = MIN_DRAWS
+        self.expected = float(settings.draws or 2 * MIN_DRAWS)
         self._text = "warmup"
+
+    def go_on_from(self, progress: Progress) -> None:
+        """Take up the plan of an earlier process."""
+        if progress.draws:
+            self.next_check, self.expected = progress.next_check, progress.expected
 
     def __call__(self, collected: Collector) -> bool:
         """Return whether the draws collected so far are enough."""
         done = self._decide(collected)
         share = (collected.warmup_done + collected.draws) / (
-            self._settings.n_warmup + self._expected
+            self._settings.n_warmup + self.expected
         )
         self._show.update(1.0 if done else min(share, 0.99), self._text)
         return done
@@ -129,17 +217,29 @@ class Enough:
             return n >= self._settings.draws
         if n >= self._settings.max_draws:
             return True
-        if n < self._next_check:
+        if n < self.next_check:
             return False
-        ess, rhat = smallest_ess(collected.unconstrained())
-        if ess >= self._settings.target_ess and rhat <= MAX_RHAT:
-            stored = collected.values().values()
-            flat = [v.reshape(*v.shape[:2], -1) for v in stored]
-            ess, rhat = smallest_ess(np.concatenate(flat, axis=2))
-        self._text = f"ESS {ess:.0f} of {self._settings.target_ess:.0f}, R-hat {rhat:.3f}"
-        if ess >= self._settings.target_ess and rhat <= MAX_RHAT:
+        if collected.broken:
+            # No number of draws would mend it; the verdict names the variable.
+            self._text = f"{collected.broken[0]} is not finite"
             return True
-        needed = n * self._settings.target_ess / max(ess, 1.0)
-        self._expected = float(np.clip(needed, n + CHUNK, self._settings.max_draws))
-        self._next_check = int(np.clip(0.9 * needed, n + CHUNK, 1.5 * n))
+        wanted = self._settings.target_ess
+        ess, rhat = _worst(collected.sampled())
+        if ess >= wanted and rhat <= MAX_RHAT:
+            ess, rhat = _worst(collected.judged())
+        self._text = f"ESS {ess:.0f} of {wanted:.0f}, R-hat {rhat:.3f}"
+        if ess >= wanted and rhat <= MAX_RHAT:
+            return True
+        needed = n * wanted / max(ess, 1.0)
+        self.expected = float(np.clip(needed, n + CHUNK, self._settings.max_draws))
+        self.next_check = int(np.clip(0.9 * needed, n + CHUNK, 1.5 * n))
         return False
+
+
+def _worst(blocks: Iterator[np.ndarray]) -> tuple[float, float]:
+    """Return the smallest ESS and the largest R-hat of all columns that move."""
+    found = [smallest_ess(v) for v in blocks if not (v == v[:1, :1]).all()]
+    if not found:
+        return 0.0, np.inf
+    least, largest = zip(*found, strict=True)
+    return min(least), max(largest)

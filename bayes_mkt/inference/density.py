@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,9 @@ import numpy as np
 from bayes_mkt.errors import SamplingError
 
 Array = jax.Array
+Forms = tuple[np.ndarray, ...]
+Reform = Callable[[Any, np.ndarray], tuple[Forms, np.ndarray]]
+Coordinates = Callable[[Any, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class Layout:
         parts = [np.ravel(values[name]) for name in self.names]
         return np.concatenate(parts) if parts else np.empty(0)
 
+    def place(self, name: str) -> tuple[int, int]:
+        """Return the first and the last-plus-one entry of a variable."""
+        position = self.names.index(name)
+        lengths = [int(np.prod(shape)) for shape in self.shapes[: position + 1]]
+        return sum(lengths[:-1]), sum(lengths)
+
     def owner(self, index: int) -> str:
         """Return the name of the variable, with its index, that holds entry `index`."""
         for name, shape in zip(self.names, self.shapes, strict=True):
@@ -76,6 +85,13 @@ class Density:
     complete
         ``(key, x, arguments) -> (model's vector)``: draws what was taken out of the model's
         vector; None where the sampled vector is the model's own.
+    reform
+        ``(arguments, draws) -> forms``: what the draws (draw, size) teach of the density's own
+        form, as the last of `arguments` holds it, and the draws in that form; None where there is
+        nothing to learn.
+    coordinates
+        ``(arguments, points) -> (points that are sampled)`` of points (draw, size) of the
+        variables in `layout`; None where these are the same.
     """
 
     layout: Layout
@@ -83,9 +99,40 @@ class Density:
     arguments: Any
     start: np.ndarray
     complete: Callable[[Array, Array, Any], Array] | None
+    reform: Reform | None = None
+    coordinates: Coordinates | None = None
+
+    @property
+    def forms(self) -> Forms:
+        """Return what has been learnt of the form: () where there is nothing to learn."""
+        return () if self.reform is None else tuple(np.asarray(v) for v in self.arguments[-1])
+
+    def with_forms(self, forms: Forms) -> Density:
+        """Return the density in another form; it needs no compilation."""
+        if self.reform is None:
+            return self
+        learnt = tuple(jnp.asarray(v) for v in forms)
+        return replace(self, arguments=(*self.arguments[:-1], learnt))
+
+    def sampled(self, points: np.ndarray) -> np.ndarray:
+        """Return points (draw, size) of the variables in `layout` as they are sampled."""
+        return points if self.coordinates is None else self.coordinates(self.arguments, points)
+
+    def reformed(self, draws: np.ndarray) -> tuple[Density, np.ndarray]:
+        """Return the density in the form that draws (chain, draw, size) teach, and these in it."""
+        if self.reform is None:
+            return self, draws
+        forms, flat = self.reform(self.arguments, draws.reshape(-1, draws.shape[-1]))
+        return self.with_forms(forms), flat.reshape(draws.shape)
 
 
-def initial_positions(density: Density, *, chains: int, rng: np.random.Generator) -> np.ndarray:
+def initial_positions(
+    density: Density,
+    *,
+    chains: int,
+    rng: np.random.Generator,
+    terms: Callable[[], Sequence[str]] = tuple,
+) -> np.ndarray:
     """Return `chains` starting points (chains, size) with finite density and gradient.
 
     Each is the density's start plus Uniform(-1, 1), drawn again up to 20 times where the density
@@ -99,11 +146,13 @@ def initial_positions(density: Density, *, chains: int, rng: np.random.Generator
         Number of points.
     rng
         Source of the jitter.
+    terms
+        Asked only if no start is found: which terms of the model aren't finite, in words.
 
     Raises
     ------
     SamplingError
-        If no start is found; names the variables whose gradient isn't finite.
+        If no start is found; names the variables whose gradient isn't finite, and the terms.
     """
     center = density.start
     gradient = gradient_of(density)
@@ -118,9 +167,12 @@ def initial_positions(density: Density, *, chains: int, rng: np.random.Generator
             return starts
     first = missing[0]
     culprits = [density.layout.owner(int(i)) for i in np.flatnonzero(~np.isfinite(slopes[first]))]
+    named = terms()
+    told = f"At the model's initial point, {'; '.join(named)}. " if named else ""
     raise SamplingError(
         "No starting point with a finite density was found in 20 tries: the log-density is "
         f"{value[first]}, and the gradient isn't finite for {', '.join(culprits[:5]) or 'none'}. "
+        f"{told}"
         "Check that every prior's support contains what the data demand, that the data hold no "
         "value of probability zero, and give `initval=` to the variables that need one."
     )

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
 
 from bayes_mkt.errors import SamplingError
+from bayes_mkt.inference.ess import figures, mean_ess
+from bayes_mkt.inference.psis import Importance, importance_of
+from bayes_mkt.inference.store import picked
 
 MAX_RHAT = 1.01
 MIN_ESS = 400
 MAX_DIVERGING = 0.001
 MIN_BFMI = 0.3
 
-_TAIL = (0.05, 0.95)
+_MOST_ENTRIES = 1000
 _MORE_DRAWS = "Run longer: raise target_ess or draws."
+_TO_THE_END = "Run it to its end; with checkpoint= the same call goes on from here."
 _REPARAMETRISE = (
     "Chains disagree or mix slowly: run longer, tighten the prior of this parameter, or "
     "reparametrise (non-centred group effects, fewer knots); two modes need a different model."
@@ -61,7 +67,8 @@ class Diagnostics:
     table
         Dims ``parameter``: `rhat` (rank-normalised split R-hat), `ess_bulk`, `ess_tail` (of the
         5% and 95% quantiles), `mean`, `sd`, `mcse_mean`. Parameters that are constant by
-        construction have NaN.
+        construction have NaN. Weighted draws have no R-hat, and those of an approximation have
+        the ESS of their weights.
     divergences
         Number of diverging transitions after warmup.
     min_bfmi
@@ -70,11 +77,14 @@ class Diagnostics:
         Draws of all chains together.
     findings
         What was noticed, failures first.
+    importance
+        For draws that were weighted, not sampled: by which method, and their k-hat; else None.
 
     References
     ----------
     Vehtari, Gelman, Simpson, Carpenter, Buerkner (2021), Rank-normalization, folding, and
-    localization. Betancourt (2016), Diagnosing suboptimal cotangent disintegrations.
+    localization. Betancourt (2016), Diagnosing suboptimal cotangent disintegrations. Vehtari,
+    Simpson, Gelman, Yao, Gabry (2024), Pareto smoothed importance sampling.
     """
 
     table: xr.Dataset
@@ -82,6 +92,7 @@ class Diagnostics:
     min_bfmi: float
     draws: int
     findings: tuple[Finding, ...]
+    importance: Importance | None = None
 
     @property
     def ok(self) -> bool:
@@ -106,15 +117,30 @@ class Diagnostics:
     @property
     def verdict(self) -> str:
         """Return the verdict in words, with each failure's parameter, figure and remedy."""
-        figures = (
-            f"largest R-hat {self.max_rhat:.3f}, smallest ESS {self.min_ess_bulk:.0f} (bulk) and "
-            f"{self.min_ess_tail:.0f} (tail), {self.divergences} divergences in {self.draws} draws"
-        )
+        ess = f"smallest ESS {self.min_ess_bulk:.0f} (bulk) and {self.min_ess_tail:.0f} (tail)"
+        figures = f"{ess}, {self.divergences} divergences in {self.draws} draws"
+        if self.importance is None:
+            word = "Converged" if self.ok else "Not converged"
+            figures = f"largest R-hat {self.max_rhat:.3f}, {figures}"
+        elif self.importance.reweighted:
+            word = "Reweighted, not sampled anew" if self.ok else "Not usable, reweighted"
+            figures = f"{self.importance}, {ess}"
+        else:
+            word = "Approximate, not sampled" if self.ok else "Not usable, and not sampled"
+            figures = str(self.importance)
         if self.ok:
             notes = "".join(f" Note: {finding}" for finding in self.findings)
-            return f"Converged: {figures}.{notes}"
+            return f"{word}: {figures}.{notes}"
         reasons = "\n".join(f"  - {finding}" for finding in self.findings if finding.failed)
-        return f"Not converged: {figures}.\n{reasons}"
+        return f"{word}: {figures}.\n{reasons}"
+
+    @property
+    def state(self) -> str:
+        """Return the verdict in a few words."""
+        if self.importance is None:
+            return "converged" if self.ok else "NOT converged"
+        failed = "" if self.ok else "NOT usable: "
+        return f"{failed}{self.importance.origin}, k-hat {self.importance.khat:.2f}"
 
     def require_ok(self) -> None:
         """Raise `SamplingError` with the verdict unless it is ok."""
@@ -131,8 +157,16 @@ def diagnose(draws: xr.DataTree) -> Diagnostics:
         Groups `posterior` (dims ``chain, draw, ...``) and `sample_stats`.
     """
     posterior, stats = draws["posterior"].to_dataset(), draws["sample_stats"].to_dataset()
-    names, values = _flatten(posterior)
+    free = draws.attrs.get("free_variables")
+    every = [str(name) for name in posterior]
+    names, values = _flatten(posterior, every if free is None else np.atleast_1d(free))
     table, stuck = _table(names, values)
+    importance = importance_of(draws.attrs)
+    if importance is not None and not importance.reweighted:
+        return _approximate(names, values, table, importance)
+    if importance is not None:
+        # Chains agreed before they were weighted; resampled by one set of weights, they share it.
+        table["rhat"] = xr.full_like(table["rhat"], np.nan)
     chains, length = values.shape[:2]
     diverging = int(stats["diverging"].sum()) if "diverging" in stats else 0
     bfmi = np.nan
@@ -144,9 +178,51 @@ def diagnose(draws: xr.DataTree) -> Diagnostics:
         *_value_findings(names, values, stuck),
         *_mixing_findings(table, chains, length),
         *_energy_findings(diverging, chains * length, bfmi),
+        *_weight_findings(importance),
     ]
+    findings += _run_findings(draws.attrs, findings, chains * length)
     findings.sort(key=lambda finding: not finding.failed)
-    return Diagnostics(table, diverging, bfmi, chains * length, tuple(findings))
+    return Diagnostics(table, diverging, bfmi, chains * length, tuple(findings), importance)
+
+
+def _approximate(
+    names: list[str], values: np.ndarray, table: xr.Dataset, importance: Importance
+) -> Diagnostics:
+    """Return the diagnostics of independent draws that were weighted: chains mean nothing here."""
+    count = values.shape[0] * values.shape[1]
+    size = min(importance.effective, float(count)) if importance.usable else np.nan
+    moving = np.ptp(values, axis=(0, 1)) > 0
+    ess = np.where(moving, size, np.nan)
+    table = table.assign(
+        rhat=("parameter", np.full(len(names), np.nan)),
+        ess_bulk=("parameter", ess),
+        ess_tail=("parameter", ess),
+        mcse_mean=table["sd"] / np.sqrt(size),
+    )
+    findings = [
+        *_value_findings(names, values, np.zeros(len(names), dtype=bool)),
+        *_weight_findings(importance),
+    ]
+    if size < MIN_ESS:
+        figure = f"{size:.0f}, below {MIN_ESS}"
+        findings.append(Finding("effective draws", "", figure, "Raise draws, or sample."))
+    return Diagnostics(table, 0, np.nan, count, tuple(findings), importance)
+
+
+def _weight_findings(importance: Importance | None) -> list[Finding]:
+    """Return failures of importance weights."""
+    findings = []
+    if importance is not None and importance.modes:
+        figure = f"{importance.modes} climbs ended in a mode that the approximation leaves out"
+        findings.append(Finding("modes", "", figure, "Use sampler='hmc' or 'pathfinder'."))
+    if importance is not None and not importance.khat <= importance.limit:
+        figure = f"{importance.khat:.2f}, above {importance.limit:.2f}"
+        remedy = (
+            f"The {importance.origin} misses part of the posterior, and the weights can't mend it: "
+            "use sampler='hmc'."
+        )
+        findings.append(Finding("k-hat", "", figure, remedy))
+    return findings
 
 
 def smallest_ess(values: np.ndarray) -> tuple[float, float]:
@@ -165,34 +241,35 @@ def smallest_ess(values: np.ndarray) -> tuple[float, float]:
     used = values[:, :, moving]
     if not used.shape[2] or values.shape[1] < 4:
         return 0.0, np.inf
-    bulk = _ess(used, "bulk")
-    tail = _ess(used, "tail")
-    return float(min(bulk.min(), tail.min())), float(_rhat(used).max())
+    found = figures(used)
+    return float(min(found.bulk.min(), found.tail.min())), float(found.rhat.max())
 
 
-def _ess(values: np.ndarray, method: str) -> np.ndarray:
-    prob = _TAIL if method == "tail" else None
-    return np.atleast_1d(
-        array_stats.ess(values, chain_axis=0, draw_axis=1, method=method, prob=prob)
-    )
+def judged(shape: tuple[int, ...], free: bool) -> np.ndarray:
+    """Return the flat entries of a variable by which it is judged.
+
+    These are all entries of a free variable; of a derived one at most 1,000, evenly spread: what
+    follows from parameters that mix well, mixes well, and large arrays would take longer to judge
+    than to draw.
+    """
+    size = int(np.prod(shape))
+    most = size if free else min(size, _MOST_ENTRIES)
+    return np.unique(np.linspace(0, size - 1, most).round().astype(int)) if size else np.arange(0)
 
 
-def _rhat(values: np.ndarray) -> np.ndarray:
-    return np.atleast_1d(array_stats.rhat(values, chain_axis=0, draw_axis=1))
-
-
-def _flatten(posterior: xr.Dataset) -> tuple[list[str], np.ndarray]:
-    """Return a label for each scalar of the posterior, and the draws (chain, draw, parameter)."""
+def _flatten(posterior: xr.Dataset, free: Collection[str]) -> tuple[list[str], np.ndarray]:
+    """Return a label for each scalar that is judged, and its draws (chain, draw, parameter)."""
     names: list[str] = []
     columns = []
     for name, array in posterior.data_vars.items():
         ordered = array.transpose("chain", "draw", ...)
-        dims = ordered.dims[2:]
+        shape, dims = ordered.shape[2:], ordered.dims[2:]
+        entries = judged(shape, name in free)
         labels = [[_label(v) for v in ordered[d].to_numpy()] for d in dims]
-        for index in np.ndindex(*ordered.shape[2:]):
+        for index in zip(*np.unravel_index(entries, shape), strict=True) if shape else [()]:
             inside = ", ".join(labels[k][i] for k, i in enumerate(index))
             names.append(f"{name}[{inside}]" if inside else str(name))
-        columns.append(ordered.to_numpy().reshape(*ordered.shape[:2], -1))
+        columns.append(picked(ordered, entries))
     return names, np.concatenate(columns, axis=2)
 
 
@@ -206,17 +283,16 @@ def _table(names: list[str], values: np.ndarray) -> tuple[xr.Dataset, np.ndarray
     stuck = moving & (np.ptp(values, axis=1) == 0).any(axis=0)
     usable = moving & ~stuck & np.isfinite(values).all(axis=(0, 1)) & (values.shape[1] >= 4)
     used = values[:, :, usable]
+    found = figures(used) if usable.any() else None
+    deviation = used.std(axis=(0, 1), ddof=1)
     columns = {
         "mean": values.mean(axis=(0, 1)),
         "sd": values.std(axis=(0, 1), ddof=1),
-        "mcse_mean": _fill(usable, used.std(axis=(0, 1), ddof=1), np.nan),
-        "ess_bulk": _fill(usable, _ess(used, "bulk") if usable.any() else [], np.nan),
-        "ess_tail": _fill(usable, _ess(used, "tail") if usable.any() else [], np.nan),
-        "rhat": _fill(usable, _rhat(used) if usable.any() else [], np.nan),
+        "mcse_mean": _fill(usable, deviation / np.sqrt(mean_ess(used)), np.nan),
+        "ess_bulk": _fill(usable, found.bulk if found else [], np.nan),
+        "ess_tail": _fill(usable, found.tail if found else [], np.nan),
+        "rhat": _fill(usable, found.rhat if found else [], np.nan),
     }
-    if usable.any():
-        mean_ess = array_stats.ess(used, chain_axis=0, draw_axis=1, method="mean")
-        columns["mcse_mean"] /= _fill(usable, np.sqrt(np.atleast_1d(mean_ess)), np.nan)
     table = xr.Dataset(
         {name: ("parameter", column) for name, column in columns.items()},
         coords={"parameter": names},
@@ -269,6 +345,15 @@ def _mixing_findings(table: xr.Dataset, chains: int, length: int) -> list[Findin
             figure = f"{float(ess.min()):.0f}, below {MIN_ESS} ({count} parameters)"
             findings.append(Finding(check, str(ess.idxmin().item()), figure, _MORE_DRAWS))
     return findings
+
+
+def _run_findings(attrs: Mapping[Any, Any], findings: list[Finding], draws: int) -> list[Finding]:
+    """Return that a run was interrupted: a failure unless its draws pass every other check."""
+    if not attrs.get("interrupted"):
+        return []
+    failed = any(finding.failed for finding in findings)
+    figure = f"stopped by hand after {draws} draws, before its end"
+    return [Finding("interrupted", "", figure, _TO_THE_END, failed)]
 
 
 def _energy_findings(diverging: int, draws: int, bfmi: float) -> list[Finding]:

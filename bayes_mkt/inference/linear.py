@@ -10,8 +10,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.pytensorf import constant_fold
 from pytensor.compile.ops import TypeCastingOp
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors, io_toposort
@@ -42,6 +44,8 @@ class LinearGraphs:
         SD of the likelihood and the observed values (row,).
     prior_mean, prior_sd
         Of the block's entries, flat (entry,).
+    prior_offset
+        The prior mean with the block at zero; None where that is zero.
     rest
         Log-density of all other terms of the model: a scalar without the block.
     """
@@ -53,6 +57,7 @@ class LinearGraphs:
     observed: Graph
     prior_mean: Graph
     prior_sd: Graph
+    prior_offset: Graph | None
     rest: Graph
 
 
@@ -181,13 +186,38 @@ def linear_graphs(
             into.append(pt.broadcast_to(graph, shapes[value.name]).ravel())
     others = [rv for rv in model.basic_RVs if rv is not likelihood and rv not in set(block)]
     terms = [*others, *model.potentials]
+    prior_mean = pt.concatenate(parameters[0])
     return LinearGraphs(
         block=tuple(value.name for value in values),
         mean=mean,
-        base=clone_replace(mean, replace=zeros),
+        base=_without(mean, zeros),
         noise=noise,
         observed=observed.ravel(),
-        prior_mean=pt.concatenate(parameters[0]),
+        prior_mean=prior_mean,
         prior_sd=pt.concatenate(parameters[1]),
+        prior_offset=_unless_zero(clone_replace(prior_mean, replace=zeros)),
         rest=model.logp(vars=terms) if terms else pt.zeros(()),
     )
+
+
+def _without(graph: Graph, zeros: Mapping[Graph, Graph]) -> Graph:
+    """Return `graph` with variables replaced by zeros, and no product of a matrix with zeros."""
+    replaced, gone = dict(zeros), set(zeros)
+    node: Any
+    for node in io_toposort(list(zeros), [graph]):
+        op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+        if isinstance(op, Dot) and gone & set(node.inputs) and all(x.ndim > 1 for x in node.inputs):
+            left, right = node.inputs
+            shape = (*pt.broadcast_shape(left[..., 0, 0], right[..., 0, 0]), left.shape[-2])
+            nothing = pt.zeros((*shape, right.shape[-1]))
+            replaced[node.outputs[0]] = clone_replace(nothing, replace=zeros)
+            gone.add(node.outputs[0])
+        elif isinstance(node.op, DimShuffle) and node.inputs[0] in gone:
+            gone.add(node.outputs[0])
+    return clone_replace(graph, replace=replaced)
+
+
+def _unless_zero(graph: Graph) -> Graph | None:
+    """Return the graph, or None if it is known to be zero."""
+    (value,) = constant_fold([graph], raise_not_constant=False)
+    return None if isinstance(value, np.ndarray) and not value.any() else graph

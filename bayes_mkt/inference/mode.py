@@ -103,10 +103,8 @@ def _line(
     return new, new_value, new_slope, moving & ~open_
 
 
-def curvature_scale(
-    gradient: Gradient, point: np.ndarray, chains: int, *, dense: bool
-) -> np.ndarray | None:
-    """Return the scale of the Gaussian with the density's curvature at a point.
+def curvature(gradient: Gradient, point: np.ndarray, chains: int) -> np.ndarray | None:
+    """Return minus the Hessian of the log-density at a point, by central differences.
 
     Parameters
     ----------
@@ -116,14 +114,11 @@ def curvature_scale(
         (size,).
     chains
         Points that one call takes.
-    dense
-        Whether to return a lower triangle (size, size), or a diagonal (size,).
 
     Returns
     -------
     ndarray or None
-        None where the curvature isn't finite, or there are more than `MAX_CURVED` dimensions.
-        Directions that curve the wrong way are taken by the size of their curvature.
+        (size, size); None where it isn't finite, or there are more than `MAX_CURVED` dimensions.
     """
     size = point.size
     if size > MAX_CURVED:
@@ -136,12 +131,20 @@ def curvature_scale(
         rows.append(gradient(point + part)[1])
     slopes = np.concatenate(rows)[: 2 * size]
     hessian = -(slopes[:size] - slopes[size:]) / (2 * widths[:, None])
-    if not np.isfinite(hessian).all():
+    return (hessian + hessian.T) / 2 if np.isfinite(hessian).all() else None
+
+
+def curvature_scale(gradient: Gradient, point: np.ndarray, chains: int) -> np.ndarray | None:
+    """Return the scale, a lower triangle, of the Gaussian with the curvature at a point.
+
+    Directions that curve the wrong way are taken by the size of their curvature. None where
+    `curvature` is.
+    """
+    hessian = curvature(gradient, point, chains)
+    if hessian is None:
         return None
-    if not dense:
-        return np.asarray(1.0 / np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-12)))
-    curvature, axes = np.linalg.eigh((hessian + hessian.T) / 2)
-    floor = max(1e-12, 1e-12 * float(np.abs(curvature).max()))
-    root = axes / np.sqrt(np.maximum(np.abs(curvature), floor))
+    values, axes = np.linalg.eigh(hessian)
+    floor = max(1e-12, 1e-12 * float(np.abs(values).max()))
+    root = axes / np.sqrt(np.maximum(np.abs(values), floor))
     upper = np.linalg.qr(root.T, mode="r")
     return np.asarray(upper.T * np.sign(np.diag(upper)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -15,13 +15,21 @@ from jax.scipy.linalg import solve_triangular
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bayes_mkt.inference import warmup as adaptation
+from bayes_mkt.inference.density import Density, Forms, gradient_of
 from bayes_mkt.inference.kernels import Info, Kernel
 from bayes_mkt.inference.runtime import CHAIN_AXIS, chain_mesh
 from bayes_mkt.inference.warmup import Tuning
 
 Array = jax.Array
 Record = dict[str, Array]
+Loop = tuple[Any, Any, Array, Array, Record]
 CHUNK = 50
+LOOK_AGAIN = 100
+REFUSED = 0.01
+SHARED = 2**31 - 1
+CAUTION = 1
+CAUTIOUS = 0.05
+LEAST_FACTOR = 0.05
 FIRST_LENGTH = 8
 STATS = ("acceptance_rate", "diverging", "n_steps", "energy", "lp", "step_size")
 
@@ -33,12 +41,37 @@ class Carry(NamedTuple):
     key: Array
 
 
+@dataclass(frozen=True)
+class State:
+    """All that a run needs to go on from between two chunks, the same bit for bit.
+
+    Attributes
+    ----------
+    positions
+        (chain, size), unconstrained.
+    tuning
+        Scale, step size and length of trajectories.
+    forms
+        What the density has learnt of its own form.
+    done
+        Steps taken, the warmup's included.
+    gradients
+        Gradients evaluated by all chains.
+    """
+
+    positions: np.ndarray
+    tuning: Tuning
+    forms: Forms = ()
+    done: int = 0
+    gradients: int = 0
+
+
 class Orders(NamedTuple):
     """What a chunk is told, apart from where the chains stand.
 
     Attributes
     ----------
-    scale
+    scale, axes, stretch
         As in `Tuning`.
     step_size
         The fixed step size, or the first of an adaptation.
@@ -51,6 +84,8 @@ class Orders(NamedTuple):
     """
 
     scale: Array
+    axes: Array
+    stretch: Array
     step_size: Array
     longest: Array
     adapt: Array
@@ -70,11 +105,14 @@ class Chunk:
         (chain, step, size), unconstrained.
     stats
         Arrays (chain, step), named `STATS`.
+    state
+        Where the run stands after these steps.
     """
 
     warmup: bool
     positions: np.ndarray
     stats: dict[str, np.ndarray]
+    state: State
 
     @property
     def length(self) -> int:
@@ -83,10 +121,8 @@ class Chunk:
 
 
 def run(
-    log_density: Callable[[Array, Any], Array],
-    arguments: Any,
-    starts: np.ndarray,
-    tuning: Tuning,
+    density: Density,
+    state: State,
     *,
     kernel: Callable[[], Kernel],
     key: Array,
@@ -95,19 +131,15 @@ def run(
 ) -> Iterator[Chunk]:
     """Yield chunks of draws: first the warmup's, then sampling for as long as asked.
 
-    After each chunk of warmup the scale is learnt anew from the draws of all chains (the
-    latter half of them), and the step size starts again from what it came to.
+    After each chunk of warmup the density's form and the scale are learnt anew from the draws of
+    all chains (the latter half of them), and the step size starts again from what it came to.
 
     Parameters
     ----------
-    log_density
-        ``(x, arguments) -> float`` on a flat vector.
-    arguments
-        Data of the density; equal shapes share one compiled program.
-    starts
-        (chain, size), one starting point for each chain.
-    tuning
-        What warmup begins with.
+    density
+        What is sampled; equal shapes of its arguments share one compiled program.
+    state
+        Where the run begins, or goes on after warmup.
     kernel
         Constructor of the transition kernel, a module-level function.
     key
@@ -117,34 +149,45 @@ def run(
     target_accept
         Mean acceptance probability that the step size aims at.
     """
-    chains = starts.shape[0]
+    chains = len(state.positions)
     mesh = chain_mesh(chains)
-    advance = _compiled(log_density, kernel, mesh, target_accept)
-    sharded = NamedSharding(mesh, PartitionSpec(CHAIN_AXIS))
-    arguments = jax.device_put(arguments, NamedSharding(mesh, PartitionSpec()))
+    advance = _compiled(density.log_density, kernel, mesh, target_accept)
+    along = NamedSharding(mesh, PartitionSpec(CHAIN_AXIS))
+    everywhere = NamedSharding(mesh, PartitionSpec())
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(chains))
-    carry = jax.device_put(Carry(jnp.asarray(starts), keys), sharded)
-    history: list[np.ndarray] = []
-    done = 0
+    shared = jax.random.fold_in(key, SHARED)
+    density = density.with_forms(state.forms)
+    arguments = jax.device_put(density.arguments, everywhere)
+    history: np.ndarray | None = None
     while True:
-        warming = done < warmup
-        count = min(CHUNK, warmup - done) if warming else CHUNK
-        # Before the scale is known long trajectories are wasted: they are allowed bit by bit.
-        longest = min(tuning.longest, FIRST_LENGTH << len(history)) if warming else tuning.longest
-        orders = _orders(tuning, longest, warming, done, count)
-        carry, adapted, positions, info = advance(carry, key, orders, arguments)
-        done += count
+        warming = state.done < warmup
+        count = min(CHUNK, warmup - state.done) if warming else CHUNK
+        orders = _orders(state, warming, count)
+        carry = jax.device_put(Carry(jnp.asarray(state.positions), keys), along)
+        carry, adapted, positions, info = advance(carry, shared, orders, arguments)
         drawn = np.asarray(positions)[:, :count]
-        yield Chunk(warming, drawn, {n: np.asarray(v)[:, :count] for n, v in info.items()})
+        stats = {n: np.asarray(v)[:, :count] for n, v in info.items()}
+        state = replace(
+            state,
+            positions=np.asarray(carry.position),
+            done=state.done + count,
+            gradients=state.gradients + int(stats["n_steps"].sum()),
+        )
         if warming:
-            history.append(drawn)
+            history = drawn if history is None else np.concatenate([history, drawn], axis=1)
             step_size = float(np.exp(np.mean(np.asarray(adapted))))
-            tuning = adaptation.learn(
-                tuning,
-                np.concatenate(history, axis=1)[:, done // 2 :],
-                step_size,
-                final=warmup - done < CHUNK,
-            )
+            final = warmup - state.done < CHUNK
+            if not final:
+                density, history = density.reformed(history)
+                arguments = jax.device_put(density.arguments, everywhere)
+            tuning = state.tuning
+            if state.done == LOOK_AGAIN and not final:
+                tuning = adaptation.look_again(
+                    tuning, history[:, state.done // 2 :], gradient_of(density)
+                )
+            tuning = adaptation.learn(tuning, history[:, state.done // 2 :], step_size, final=final)
+            state = replace(state, positions=history[:, -1], tuning=tuning, forms=density.forms)
+        yield Chunk(warming, drawn, stats, state)
 
 
 def _per_chain(state: Any, chains: int) -> Any:
@@ -152,13 +195,21 @@ def _per_chain(state: Any, chains: int) -> Any:
     return jax.tree.map(lambda v: jnp.broadcast_to(jnp.asarray(v), (chains,)), state)
 
 
-def _orders(tuning: Tuning, longest: int, adapt: bool, first: int, count: int) -> Orders:
+def _orders(state: State, adapt: bool, count: int) -> Orders:
+    longest = state.tuning.longest
+    if adapt:
+        # Before the scale is known long trajectories are wasted: they are allowed bit by bit.
+        longest = min(longest, FIRST_LENGTH << (state.done // CHUNK))
+    tuning = state.tuning
+    none = np.zeros((tuning.scale.shape[0], 0))
     return Orders(
         scale=jnp.asarray(tuning.scale),
-        step_size=jnp.asarray(tuning.step_size),
+        axes=jnp.asarray(none if tuning.axes is None else tuning.axes),
+        stretch=jnp.asarray(none[0] if tuning.stretch is None else tuning.stretch),
+        step_size=jnp.asarray(state.tuning.step_size),
         longest=jnp.asarray(longest),
         adapt=jnp.asarray(adapt),
-        first=jnp.asarray(first),
+        first=jnp.asarray(state.done),
         steps=jnp.asarray(count),
     )
 
@@ -180,37 +231,38 @@ def _compiled(
         chains, size = carry.position.shape
 
         def density(u: Array) -> Array:
-            return log_density(_stretch(orders.scale, u), arguments)
+            return log_density(_stretch(orders, u), arguments)
 
-        def one(i: Array, loop: tuple[Any, Any, Array, Record]) -> tuple[Any, Any, Array, Record]:
-            states, adapting, positions, record = loop
+        def one(i: Array, loop: Loop) -> Loop:
+            states, adapting, refusals, positions, record = loop
             index = orders.first + i
             # One length for all chains: uniform up to the longest, so that no period resonates.
             share = jax.random.uniform(jax.random.fold_in(shared, index))
             length = jnp.ceil(share * orders.longest).astype(jnp.int32)
             keys = jax.vmap(jax.random.fold_in, (0, None))(carry.key, index)
-            size_used = jnp.where(orders.adapt, jnp.exp(adapting.log_step_size), orders.step_size)
+            size_used = _sizes(orders, adapting.log_step_size, refusals, keys)
             states, info = jax.vmap(
                 lambda key, state, size: step(key, state, density, size, length)
             )(keys, states, size_used)
             # Chains of a device share one step size: their mean acceptance is a calmer guide.
             mean = jnp.mean(jnp.nan_to_num(info.acceptance))
             adapting = jax.vmap(step_update, (0, None))(adapting, mean)
+            # A chain where the density is steep comes away with smaller steps than the others.
+            refusals = jnp.where(info.acceptance > REFUSED, 0, refusals + 1)
             values = _stats(states.logdensity, info, size_used)
             record = {name: record[name].at[:, i].set(values[name]) for name in record}
-            at = jax.vmap(partial(_stretch, orders.scale))(states.position)
-            return states, adapting, positions.at[:, i].set(at), record
+            at = jax.vmap(partial(_stretch, orders))(states.position)
+            return states, adapting, refusals, positions.at[:, i].set(at), record
 
-        whitened = jax.vmap(partial(_shrink, orders.scale))(carry.position)
+        whitened = jax.vmap(partial(_shrink, orders))(carry.position)
         states = jax.vmap(lambda u: init(u, density))(whitened)
         adapting = _per_chain(step_begin(orders.step_size), chains)
-        positions = jnp.zeros((chains, CHUNK, size), carry.position.dtype)
-        dtypes: dict[str, Any] = {"diverging": bool, "n_steps": jnp.int32}
-        record = {n: jnp.zeros((chains, CHUNK), dtypes.get(n, positions.dtype)) for n in STATS}
-        states, adapting, positions, record = jax.lax.fori_loop(
-            0, orders.steps, one, (states, adapting, positions, record)
+        refusals = jnp.zeros(chains, jnp.int32)
+        positions, record = _blank(chains, size, carry.position.dtype)
+        states, adapting, _, positions, record = jax.lax.fori_loop(
+            0, orders.steps, one, (states, adapting, refusals, positions, record)
         )
-        last = jax.vmap(partial(_stretch, orders.scale))(states.position)
+        last = jax.vmap(partial(_stretch, orders))(states.position)
         return Carry(last, carry.key), adapting.log_step_size_avg, positions, record
 
     chain, everywhere = PartitionSpec(CHAIN_AXIS), PartitionSpec()
@@ -224,14 +276,46 @@ def _compiled(
     return jax.jit(spread)
 
 
-def _stretch(scale: Array, u: Array) -> Array:
+def _sizes(orders: Orders, adapted: Array, refusals: Array, keys: Array) -> Array:
+    """Return the step size of each chain: while adapting, and after."""
+    fixed = orders.step_size * jax.vmap(_caution)(keys)
+    return jnp.where(orders.adapt, jnp.exp(adapted) * 0.5**refusals, fixed)
+
+
+def _blank(chains: int, size: int, dtype: Any) -> tuple[Array, Record]:
+    """Return arrays for the positions and statistics of a chunk."""
+    dtypes: dict[str, Any] = {"diverging": bool, "n_steps": jnp.int32}
+    record = {name: jnp.zeros((chains, CHUNK), dtypes.get(name, dtype)) for name in STATS}
+    return jnp.zeros((chains, CHUNK, size), dtype), record
+
+
+def _caution(key: Array) -> Array:
+    """Return the factor of a step: 1, or now and then a small one, for steep places.
+
+    It depends on nothing but the key, so the chain keeps the density invariant.
+    """
+    now, factor = jax.random.split(jax.random.fold_in(key, CAUTION))
+    small = jnp.exp(jax.random.uniform(factor, minval=jnp.log(LEAST_FACTOR), maxval=0.0))
+    return jnp.where(jax.random.bernoulli(now, CAUTIOUS), small, 1.0)
+
+
+def _stretch(orders: Orders, u: Array) -> Array:
     """Return x = scale u."""
-    return scale @ u if scale.ndim == 2 else scale * u
+    if orders.scale.ndim == 2:
+        return orders.scale @ u
+    return orders.scale * _along(orders.axes, orders.stretch, u)
 
 
-def _shrink(scale: Array, x: Array) -> Array:
+def _shrink(orders: Orders, x: Array) -> Array:
     """Return u with x = scale u."""
-    return solve_triangular(scale, x, lower=True) if scale.ndim == 2 else x / scale
+    if orders.scale.ndim == 2:
+        return solve_triangular(orders.scale, x, lower=True)
+    return _along(orders.axes, 1.0 / orders.stretch, x / orders.scale)
+
+
+def _along(axes: Array, stretch: Array, u: Array) -> Array:
+    """Return u stretched along orthonormal axes."""
+    return u + axes @ ((stretch - 1.0) * (u @ axes)) if stretch.shape[0] else u
 
 
 def _stats(log_density: Array, info: Info, step_size: Array) -> Record:

@@ -5,28 +5,45 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from bayes_mkt import __version__, seeds
 from bayes_mkt.errors import SpecError
 from bayes_mkt.inference import kernels
-from bayes_mkt.inference.collapse import collapse
+from bayes_mkt.inference.approximate import approximate
+from bayes_mkt.inference.checkpoint import Checkpoint
 from bayes_mkt.inference.collect import Collector, Enough
 from bayes_mkt.inference.density import Density, gradient_of, initial_positions
+from bayes_mkt.inference.evaluate import stored_values
 from bayes_mkt.inference.layout import layout_of_draws
+from bayes_mkt.inference.prepared import prepared
 from bayes_mkt.inference.progress import reporter
-from bayes_mkt.inference.quantiles import Quantiles, transformed
-from bayes_mkt.inference.run import run
-from bayes_mkt.inference.target import Target, target
+from bayes_mkt.inference.psis import MARKS
+from bayes_mkt.inference.run import CHUNK, State, run
+from bayes_mkt.inference.session import Session, about_run
+from bayes_mkt.inference.store import Draws
+from bayes_mkt.inference.target import Target
+from bayes_mkt.inference.terms import unusable_terms
 from bayes_mkt.inference.warmup import begin
 
 if TYPE_CHECKING:
     import pymc as pm
 
 KERNELS: dict[str, Callable[[], kernels.Kernel]] = {"nuts": kernels.nuts, "hmc": kernels.hmc}
+APPROXIMATIONS = ("laplace", "pathfinder")
+SAMPLERS = (*KERNELS, *APPROXIMATIONS, "pymc")
+# What a run itself says of the draws, in their attrs.
+KEPT = ("free_variables", "gradients", "warmup_seconds", "seconds", "interrupted")
+
+# What a run with old draws at hand begins with: the model, what is sampled of it, and the number
+# of chains.
+Start = Callable[[Target, Density, int], State]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +65,12 @@ class Settings:
     sampler: str = "hmc"
     target_accept: float = 0.8
     collapse: str | Sequence[str] | None = "auto"
+    checkpoint: str | Path | None = None
 
     def __post_init__(self) -> None:
         seeds.check_seed(self.seed)
-        if self.sampler not in (*KERNELS, "pymc"):
-            known = ", ".join(map(repr, (*KERNELS, "pymc")))
+        if self.sampler not in SAMPLERS:
+            known = ", ".join(map(repr, SAMPLERS))
             raise SpecError(f"sampler={self.sampler!r}: choose from {known}.")
         least = {"chains": 1, "warmup": 20, "max_draws": 4, "draws": 4}
         for name, low in least.items():
@@ -69,6 +87,15 @@ class Settings:
             )
         if not 0 < self.target_accept < 1:
             raise SpecError(f"target_accept={self.target_accept!r} must lie between 0 and 1.")
+        if self.checkpoint is None:
+            return
+        if not isinstance(self.checkpoint, (str, Path)) or not str(self.checkpoint):
+            raise SpecError(f"checkpoint={self.checkpoint!r} must be the path of a directory.")
+        if self.sampler not in KERNELS:
+            raise SpecError(
+                f"checkpoint={str(self.checkpoint)!r} can't be kept with sampler={self.sampler!r}. "
+                f"Use {' or '.join(map(repr, KERNELS))}, or leave checkpoint out."
+            )
 
     @property
     def n_chains(self) -> int:
@@ -78,6 +105,8 @@ class Settings:
     @property
     def n_warmup(self) -> int:
         """Return the steps of adaptation: few where chains learn together."""
+        if self.sampler in APPROXIMATIONS:
+            return 0
         return self.warmup or (1000 if self.sampler == "pymc" else 300)
 
 
@@ -87,6 +116,7 @@ def draw(
     *,
     var_names: Collection[str] | None = None,
     progress: bool | None = None,
+    start: Start | None = None,
 ) -> xr.DataTree:
     """Return draws from the posterior of `model` in ArviZ layout.
 
@@ -100,17 +130,29 @@ def draw(
         Free variables and deterministics to keep; None keeps all.
     progress
         Whether to show a bar; None shows one in a notebook or a terminal.
+    start
+        What the chains begin with; None searches for the mode from random points.
     """
     names = _stored(model, var_names)
     begun = time.perf_counter()
-    run_it = _referee if settings.sampler == "pymc" else _sample
-    tree = run_it(model, settings, names, progress)
+    if settings.sampler == "pymc":
+        tree = _referee(model, settings, names, progress)
+    elif settings.sampler in APPROXIMATIONS:
+        tree = _approximate(model, settings, names, progress)
+    else:
+        tree = _sample(model, settings, names, progress, start)
+    return described(tree, settings, time.perf_counter() - begun)
+
+
+def described(tree: xr.DataTree, settings: Settings, seconds: float) -> xr.DataTree:
+    """Return draws whose attrs say how they came about."""
     packages = ("pymc", "jax", "blackjax")
     tree.attrs = {
-        **{k: v for k, v in asdict(settings).items() if v is not None},
+        "seconds": round(seconds, 3),
+        **{name: tree.attrs[name] for name in (*MARKS, *KEPT) if name in tree.attrs},
+        **{k: v for k, v in asdict(settings).items() if v is not None and k != "checkpoint"},
         "chains": settings.n_chains,
         "warmup": settings.n_warmup,
-        "seconds": round(time.perf_counter() - begun, 3),
         "bayes_mkt_version": __version__,
         **{f"{package}_version": version(package) for package in packages},
     }
@@ -135,44 +177,80 @@ def _referee(
 
 
 def _sample(
+    model: pm.Model,
+    settings: Settings,
+    names: list[str],
+    progress: bool | None,
+    start: Start | None,
+) -> xr.DataTree:
+    begun = time.perf_counter()
+    limit = settings.draws or settings.max_draws
+    with reporter(progress) as show:
+        posterior, density = prepared(model, settings.collapse)
+        kept = Draws(-(-limit // CHUNK) * CHUNK)
+        key = seeds.key(settings.seed, "collapsed block")
+        collected = Collector(posterior, density, names, key, kept)
+        checkpoint = None
+        if settings.checkpoint is not None:
+            about = about_run(settings, posterior, density, collected, start is not None)
+            checkpoint = Checkpoint(settings.checkpoint, about, kept.capacity)
+            kept.keep_in(checkpoint.files)
+        session = Session(collected, Enough(settings, show), checkpoint, begun)
+        state = session.resume(settings.n_warmup)
+        if state is None and start is not None:
+            state = start(posterior, density, settings.n_chains)
+        if not session.finished:
+            chunks = run(
+                density,
+                state or _begin(posterior, density, settings),
+                kernel=KERNELS[settings.sampler],
+                key=seeds.key(settings.seed, "chains"),
+                warmup=settings.n_warmup,
+                target_accept=settings.target_accept,
+            )
+            session.follow(chunks, settings.n_warmup)
+    tree = layout_of_draws(model, names, *collected.taken(limit))
+    if session.finished:
+        kept.finish(min(collected.draws, limit))
+    tree.attrs.update(session.attrs)
+    return tree
+
+
+def _begin(posterior: Target, density: Density, settings: Settings) -> State:
+    """Return where the chains begin: near modes, each found from a random point."""
+    rng = seeds.generator(settings.seed, "initial positions")
+    starts = initial_positions(
+        density,
+        chains=settings.n_chains,
+        rng=rng,
+        terms=partial(unusable_terms, posterior.model),
+    )
+    gradient, count = gradient_of(density), 0
+
+    def counted(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal count
+        count += len(points)
+        return gradient(points)
+
+    tuning, starts = begin(counted, starts, rng)
+    return State(starts, tuning, density.forms, gradients=count)
+
+
+def _approximate(
     model: pm.Model, settings: Settings, names: list[str], progress: bool | None
 ) -> xr.DataTree:
-    posterior = target(model)
+    shape = (settings.n_chains, settings.draws or 1000)
     with reporter(progress) as show:
-        density = _density(posterior, settings.collapse)
-        collected = Collector(
-            posterior, density, names, seeds.key(settings.seed, "collapsed block")
+        posterior, density = prepared(model, settings.collapse)
+        show.update(0.3, settings.sampler)
+        found = approximate(
+            density, settings.sampler, seed=settings.seed, draws=shape[0] * shape[1]
         )
-        stop = Enough(settings, show)
-        rng = seeds.generator(settings.seed, "initial positions")
-        starts = initial_positions(density, chains=settings.n_chains, rng=rng)
-        tuning, starts = begin(gradient_of(density), starts, rng)
-        chunks = run(
-            density.log_density,
-            density.arguments,
-            starts,
-            tuning,
-            kernel=KERNELS[settings.sampler],
-            key=seeds.key(settings.seed, "chains"),
-            warmup=settings.n_warmup,
-            target_accept=settings.target_accept,
-        )
-        for chunk in chunks:
-            collected.add(chunk)
-            if stop(collected):
-                break
-    limit = settings.draws
-    return layout_of_draws(model, names, collected.values(limit), collected.statistics(limit))
-
-
-def _density(posterior: Target, collapse_what: str | Sequence[str] | None) -> Density:
-    """Return what is sampled: the model less its linear-Gaussian block, or the whole of it."""
-    density = None
-    if collapse_what is not None:
-        names = None if collapse_what == "auto" else list(collapse_what)
-        density = collapse(posterior, names)
-    density = density or posterior.density()
-    return transformed(density, Quantiles.of(density.layout, posterior.medians()))
+        key = seeds.key(settings.seed, "collapsed block")
+        values = stored_values(posterior, density, names, key, found.draws, shape)
+    tree = layout_of_draws(model, names, values, {"lp": found.log_density.reshape(shape)})
+    tree.attrs.update(found.importance.attrs)
+    return tree
 
 
 def _stored(model: pm.Model, var_names: Collection[str] | None) -> list[str]:
@@ -180,7 +258,11 @@ def _stored(model: pm.Model, var_names: Collection[str] | None) -> list[str]:
     possible = [v.name for v in (*model.free_RVs, *model.deterministics)]
     if var_names is None:
         return possible
-    unknown = sorted(set(var_names) - set(possible))
+    given: Any = var_names
+    names = list(given) if isinstance(given, Collection) and not isinstance(given, str) else None
+    if not names or not all(isinstance(name, str) for name in names):
+        raise SpecError(f"var_names={given!r} must be a list of names, at least one of {possible}.")
+    unknown = sorted(set(names) - set(possible))
     if unknown:
         raise SpecError(f"var_names: the model has no {unknown}; it has {possible}.")
-    return [name for name in possible if name in set(var_names)]
+    return [name for name in possible if name in set(names)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -20,15 +20,18 @@ from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import graph_inputs
 from pytensor.link.jax.dispatch import jax_funcify
 from pytensor.raise_op import Assert
+from pytensor.scalar import Softplus
 from pytensor.tensor import constant
 from pytensor.tensor.random.type import RandomType
 
 from bayes_mkt.errors import SpecError
 from bayes_mkt.inference.block import LinearModel
 from bayes_mkt.inference.density import Density, Layout
+from bayes_mkt.inference.groups import group_graphs
 from bayes_mkt.inference.linear import Graph, candidates, likelihood_of, linear_graphs
 from bayes_mkt.inference.priors import quantile_medians
 from bayes_mkt.inference.runtime import prepare
+from bayes_mkt.inference.scalars import softplus
 
 Array = jax.Array
 
@@ -41,6 +44,11 @@ def _pass_through(op: Any, **kwargs: Any) -> Callable[..., Any]:
     An impossible parameter still shows, as a log-density of -inf or NaN.
     """
     return lambda value, *conditions: value
+
+
+@jax_funcify.register(Softplus)
+def _softplus(op: Any, **kwargs: Any) -> Callable[[Array], Array]:
+    return softplus
 
 
 _COMPILED: dict[FrozenFunctionGraph, Callable[..., list[Array]]] = {}
@@ -95,12 +103,15 @@ class Target:
     log_density
         ``(x, data) -> float``: log p(x, y) with the Jacobian of the transforms, where
         `data` is a tuple in the order of `data`. Pure: safe under `jit`, `grad`, `vmap`.
+    memory
+        What `constrain` has made already, by the names asked for.
     """
 
     model: pm.Model
     layout: Layout
     data: Mapping[str, np.ndarray]
     log_density: Callable[[Array, tuple[Array, ...]], Array]
+    memory: dict[tuple[str, ...], Callable[..., list[Array]]] = field(default_factory=dict)
 
     @property
     def arguments(self) -> tuple[Array, ...]:
@@ -129,6 +140,23 @@ class Target:
         Only variables whose prior is better sampled through its quantiles are named.
         """
         return quantile_medians(self.model)
+
+    def groups(self, layout: Layout) -> list[tuple[str, Callable[[Array, Any], list[Array]]]]:
+        """Return the group effects among the variables of `layout`, in the order of dependence.
+
+        Each has the name of its value variable, and ``(x, data) -> [mean, SD, factor]``, each
+        (entry,), with x the vector of `layout`; see `groups.GroupGraphs`.
+        """
+        shapes = dict(zip(self.layout.names, self.layout.shapes, strict=True))
+        exclude = set(shapes) - set(layout.names)
+        inside = [v for v in self.model.value_vars if v.name in set(layout.names)]
+        found = []
+        for group in group_graphs(self.model, exclude, shapes):
+            graphs = [group.location, group.spread, group.factor]
+            data, graphs = _open_data(self.model, graphs)
+            compiled = _jaxify([*inside, *data], graphs)
+            found.append((group.name, _with_layout(compiled, layout)))
+        return found
 
     def linear(self, exclude: Collection[str] = ()) -> tuple[LinearModel, Layout, Layout] | None:
         """Return the candidates for a linear-Gaussian block, as JAX functions.
@@ -164,6 +192,9 @@ class Target:
             base=_of_theta(compiled(graphs.base, *outside), theta),
             noise=_of_theta(compiled(graphs.noise, *outside), theta),
             prior_mean=_of_both(compiled(graphs.prior_mean, *outside, *inside), theta, beta),
+            prior_offset=None
+            if graphs.prior_offset is None
+            else _of_theta(compiled(graphs.prior_offset, *outside), theta),
             prior_sd=_of_theta(compiled(graphs.prior_sd, *outside), theta),
             observed=_of_data(compiled(graphs.observed)),
             rest=_of_theta(compiled(graphs.rest, *outside), theta),
@@ -172,7 +203,20 @@ class Target:
 
     def constrain(self, names: Sequence[str]) -> Callable[[Array, tuple[Array, ...]], list[Array]]:
         """Return ``(x, data) -> values`` of named free variables and deterministics."""
-        return _constrain(self, tuple(names))
+        key = tuple(names)
+        if key not in self.memory:
+            self.memory[key] = _constrain(self, key)
+        return self.memory[key]
+
+    def unconstrain(self, posterior: xr.Dataset, layout: Layout) -> np.ndarray:
+        """Return draws as vectors (chain * draw, size) of the unconstrained variables in `layout`.
+
+        A value on the edge of its support gives an infinite entry.
+        """
+        run = _batched(_forward(self, layout))
+        draws = [jnp.asarray(_flat_draws(posterior, v.name)) for v in self.model.free_RVs]
+        parts = run(draws, self.arguments)
+        return np.concatenate([np.asarray(p).reshape(len(p), -1) for p in parts], axis=1)
 
     def evaluate(
         self,
@@ -281,6 +325,21 @@ def _constrain(posterior: Target, names: tuple[str, ...]) -> Callable[..., list[
     model = posterior.model
     data, graphs = _open_data(model, model.replace_rvs_by_values([model[n] for n in names]))
     return _with_layout(_jaxify([*model.value_vars, *data], graphs), posterior.layout)
+
+
+def _forward(posterior: Target, layout: Layout) -> Callable[..., Any]:
+    """Return ``(values of free variables, data) -> unconstrained variables of the layout``."""
+    model = posterior.model
+    inputs = {rv: rv.type(name=rv.name) for rv in model.free_RVs}
+    by_name = {value.name: rv for value, rv in model.values_to_rvs.items()}
+    graphs = []
+    for rv in (by_name[name] for name in layout.names):
+        transform, value = model.rvs_to_transforms[rv], inputs[rv]
+        if transform is not None:
+            value = transform.forward(value, *clone_replace(list(rv.owner.inputs), replace=inputs))
+        graphs.append(value)
+    data, graphs = _open_data(model, graphs)
+    return _two_lists(_jaxify([*inputs.values(), *data], graphs))
 
 
 def _given(posterior: Target, names: tuple[str, ...], held: tuple[str, ...]) -> Callable[..., Any]:

@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayes_mkt.inference.mode import Gradient, climb, curvature_scale
+from bayes_mkt.inference.axes import axes_of
+from bayes_mkt.inference.mode import Gradient, climb, curvature, curvature_scale
 
 MAX_DENSE = 200
 SLOW = 0.9
+QUICK = 0.5
 MAX_REACH = 8.0
 MAX_LENGTH = 1000
+DEPTH = 10.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class Tuning:
     scale
         x = scale u makes the posterior of u roughly standard normal: a lower triangle
         (size, size), or a diagonal (size,) beyond `MAX_DENSE` dimensions.
+    axes, stretch
+        (size, axis) and (axis,): with a diagonal, x = scale (u + axes (stretch - 1) axes' u)
+        stretches some orthonormal directions; None stretches none.
     step_size
         Of the leapfrog integrator, on u.
     reach
@@ -32,6 +38,16 @@ class Tuning:
     scale: np.ndarray
     step_size: float = 0.1
     reach: float = 1.0
+    axes: np.ndarray | None = None
+    stretch: np.ndarray | None = None
+
+    def stretched(self, u: np.ndarray) -> np.ndarray:
+        """Return x (..., size) of u."""
+        if self.scale.ndim == 2:
+            return np.asarray(u @ self.scale.T)
+        if self.axes is not None and self.stretch is not None:
+            u = u + ((u @ self.axes) * (self.stretch - 1.0)) @ self.axes.T
+        return np.asarray(u * self.scale)
 
     @property
     def longest(self) -> int:
@@ -45,7 +61,8 @@ def begin(
     """Return the first tuning and starting points near modes, one for each chain.
 
     Each chain climbs from its own start; the scale is that of the curvature at the best point,
-    and each chain starts at a draw from that Gaussian around where it came to.
+    and each chain starts at a draw from that Gaussian around where it came to, or there if the
+    draw isn't plausible.
 
     Parameters
     ----------
@@ -57,16 +74,49 @@ def begin(
         Source of the draws.
     """
     chains, size = starts.shape
-    dense = size <= MAX_DENSE
     tops, values = climb(gradient, starts)
-    scale = curvature_scale(gradient, tops[int(np.argmax(values))], chains, dense=dense)
-    if scale is None:
-        return Tuning(np.eye(size) if dense else np.ones(size)), starts
-    noise = rng.normal(size=starts.shape)
-    points = tops + (noise @ scale.T if dense else noise * scale)
+    best = tops[int(np.argmax(values))]
+    if size <= MAX_DENSE:
+        scale = curvature_scale(gradient, best, chains)
+        tuning = None if scale is None else Tuning(scale)
+    else:
+        hessian = curvature(gradient, best, chains)
+        tuning = None if hessian is None else _along_axes(Tuning(np.ones(size)), hessian, None)
+    if tuning is None:
+        return Tuning(np.eye(size) if size <= MAX_DENSE else np.ones(size)), starts
+    points = tops + tuning.stretched(rng.normal(size=starts.shape))
     value, slope = gradient(points)
-    fine = np.isfinite(value) & np.isfinite(slope).all(axis=1)
-    return Tuning(scale), np.where(fine[:, None], points, tops)
+    # A draw of a normal lies size / 2 below its top on average. One that lies far deeper shows that
+    # the density isn't normal there: too steep a place for any step size, where a chain would stay.
+    fine = (value >= values - size - DEPTH) & np.isfinite(slope).all(axis=1)
+    return tuning, np.where(fine[:, None], points, tops)
+
+
+def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> Tuning:
+    """Return the tuning with the axes of the curvature where the chains are.
+
+    Parameters
+    ----------
+    tuning
+        With axes; their number stays.
+    draws
+        (chain, draw, size), recent draws of all chains.
+    gradient
+        As for `begin`.
+    """
+    flat = draws.reshape(-1, draws.shape[-1])
+    sd = flat.std(axis=0)
+    if tuning.axes is None or not np.isfinite(sd).all() or (sd <= 0).any():
+        return tuning
+    hessian = curvature(gradient, flat.mean(axis=0), len(draws))
+    if hessian is None:
+        return tuning
+    return _along_axes(replace(tuning, scale=sd), hessian, tuning.axes.shape[1])
+
+
+def _along_axes(tuning: Tuning, hessian: np.ndarray, count: int | None) -> Tuning:
+    scale, axes, stretch = axes_of(hessian, tuning.scale, count)
+    return replace(tuning, scale=scale, axes=axes, stretch=stretch)
 
 
 def learn(tuning: Tuning, draws: np.ndarray, step_size: float, *, final: bool) -> Tuning:
@@ -85,13 +135,19 @@ def learn(tuning: Tuning, draws: np.ndarray, step_size: float, *, final: bool) -
     """
     if final:
         return replace(tuning, step_size=step_size)
-    scale = _scale(draws, dense=tuning.scale.ndim == 2)
-    if scale is None:
-        return replace(tuning, step_size=step_size)
+    scale = tuning.scale
+    if tuning.axes is None:
+        learnt = _scale(draws, dense=scale.ndim == 2)
+        if learnt is None:
+            return replace(tuning, step_size=step_size)
+        scale = learnt
+    slowest = _autocorrelation(draws)
     reach = tuning.reach
-    if _autocorrelation(draws) > SLOW:
+    if slowest > SLOW:
         reach = min(2.0 * reach, MAX_REACH)
-    return Tuning(scale, step_size, reach)
+    elif slowest < QUICK:
+        reach = max(0.5 * reach, 1.0)
+    return replace(tuning, scale=scale, step_size=step_size, reach=reach)
 
 
 def _scale(draws: np.ndarray, *, dense: bool) -> np.ndarray | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -134,6 +135,11 @@ class MediaMix:
             if known[name].positive and not prior.positive:
                 raise SpecError(f"priors[{name!r}]: {prior} reaches below 0, {name} can't.")
         object.__setattr__(self, "priors", MappingProxyType(dict(self.priors)))
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
 
     @classmethod
     def meridian(cls, knots: int = 1, **changes: Any) -> MediaMix:

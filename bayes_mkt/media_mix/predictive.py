@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pymc as pm
 import xarray as xr
@@ -38,7 +42,7 @@ def prior_predictive(spec: Spec, data: MediaPanel, *, seed: int, draws: int = 50
         raise SpecError(f"draws={draws!r} must be an integer >= 1.")
     model = spec.build(data)
     kept = [v.name for v in model.unobserved_RVs if v.name not in spec.on_demand]
-    with model:
+    with model, _quiet():
         drawn = pm.sample_prior_predictive(
             draws=draws,
             var_names=[*kept, "sales"],
@@ -71,7 +75,7 @@ def posterior_predictive(fit: Fit, *, seed: int, allow_unconverged: bool = False
     marks = usable(fit, allow_unconverged)
     model = fit.target.model
     free = fit.posterior[[rv.name for rv in model.free_RVs]]
-    with model:
+    with model, _quiet():
         drawn = pm.sample_posterior_predictive(
             xr.DataTree.from_dict({"/posterior": free}),
             var_names=["sales"],
@@ -81,6 +85,18 @@ def posterior_predictive(fit: Fit, *, seed: int, allow_unconverged: bool = False
         )
     sales = _on_grid(drawn["posterior_predictive"]["sales"], fit.data)
     return _tree({"/posterior_predictive": sales.to_dataset()}, seed, marks)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep PyMC from printing which variables it samples; its warnings still show."""
+    log = logging.getLogger("pymc.sampling.forward")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _on_grid(drawn: xr.DataArray, panel: MediaPanel) -> xr.DataArray:

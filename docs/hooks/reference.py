@@ -12,6 +12,7 @@ STUB = Path(__file__).parents[2] / "bayes_mkt" / "__init__.pyi"
 TITLES = {
     "media_mix": "Media mix",
     "fit": "Fitting",
+    "refit": "Fitting",
     "inference": "Fitting",
     "publish": "Report",
     "report": "Report",

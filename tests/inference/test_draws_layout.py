@@ -72,8 +72,9 @@ def test_sampling_statistics_have_arvizs_names(schools_draws: xr.DataTree) -> No
     assert np.issubdtype(stats["n_steps"].dtype, np.integer)
     assert (stats["n_steps"] >= 1).all()
     assert ((stats["acceptance_rate"] >= 0) & (stats["acceptance_rate"] <= 1)).all()
-    # Adaptation has ended: each chain keeps its step size.
-    assert (stats["step_size"] == stats["step_size"].isel(draw=0)).all()
+    # Adaptation has ended: one step size for all, but for a few cautious steps.
+    full = stats["step_size"] == stats["step_size"].max()
+    assert 0.9 < float(full.mean()) < 1.0
     assert (stats["step_size"] > 0).all()
     # Momentum's kinetic energy is what the energy has above the potential.
     assert (stats["energy"] + stats["lp"] > 0).all()

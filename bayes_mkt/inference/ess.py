@@ -1,0 +1,141 @@
+"""Effective sample sizes and R-hat of many parameters at once.
+
+The estimators are those of Vehtari et al. (2021), as ArviZ computes them parameter by parameter;
+here each batch of parameters is ranked once and its autocovariances come from one transform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy import fft
+from scipy.special import ndtri
+
+TAIL = (0.05, 0.95)
+BATCH = 2**20
+
+
+class Figures(NamedTuple):
+    """Figures of each parameter, each (parameter,).
+
+    Attributes
+    ----------
+    bulk, tail
+        Effective sample sizes: of rank-normalised draws, and of the 5 % and 95 % quantiles (the
+        smaller).
+    rhat
+        The larger of rank-normalised split R-hat and the same of folded draws.
+    """
+
+    bulk: np.ndarray
+    tail: np.ndarray
+    rhat: np.ndarray
+
+
+def figures(values: np.ndarray) -> Figures:
+    """Return the figures of draws (chain, draw, parameter), finite and not constant.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than four draws.
+    """
+    if values.shape[1] < 4:
+        raise ValueError(f"{values.shape[1]} draws are too few: at least four are needed.")
+    parts = [_figures(rows) for rows in _batches(values)]
+    if not parts:
+        return Figures(*(np.empty(0) for _ in Figures._fields))
+    return Figures(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def mean_ess(values: np.ndarray) -> np.ndarray:
+    """Return the effective sample size (parameter,) for the mean of (chain, draw, parameter)."""
+    parts = [_ess(_split(rows)) for rows in _batches(values)]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _batches(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the draws of parameters, as many at a time as take about 8 MiB, chains next."""
+    chains, draws, size = values.shape
+    step = max(1, BATCH // (chains * draws))
+    for first in range(0, size, step):
+        yield np.ascontiguousarray(np.moveaxis(values[:, :, first : first + step], 2, 0))
+
+
+def _split(rows: np.ndarray) -> np.ndarray:
+    """Return the halves of chains as chains of their own."""
+    half = rows.shape[2] // 2
+    return np.concatenate([rows[:, :, :half], rows[:, :, -half:]], axis=1)
+
+
+def _figures(rows: np.ndarray) -> Figures:
+    """Return the figures of draws (parameter, chain, draw)."""
+    split = _split(rows)
+    scores = _scores(split)
+    folded = np.abs(split - np.median(split, axis=(1, 2), keepdims=True))
+    bounds = np.quantile(rows, TAIL, axis=(1, 2))
+    below = [_ess((split <= bound[:, None, None]).astype(float)) for bound in bounds]
+    return Figures(
+        bulk=_ess(scores),
+        tail=np.minimum(*below),
+        rhat=np.maximum(_rhat(scores), _rhat(_scores(folded))),
+    )
+
+
+def _scores(rows: np.ndarray) -> np.ndarray:
+    """Return the normal scores of the ranks of each parameter's draws; ties share a rank."""
+    flat = rows.reshape(len(rows), -1)
+    count = flat.shape[1]
+    order = np.argsort(flat, axis=1)
+    ordered = np.take_along_axis(flat, order, axis=1)
+    places = np.arange(count)
+    new = np.ones(flat.shape, dtype=bool)
+    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    first = np.maximum.accumulate(np.where(new, places, 0), axis=1)
+    end = np.ones(flat.shape, dtype=bool)
+    end[:, :-1] = new[:, 1:]
+    last = np.minimum.accumulate(np.where(end, places, count)[:, ::-1], axis=1)[:, ::-1]
+    # Mean ranks are multiples of a half: their scores are looked up. Blom's offset is 3/8.
+    table = ndtri((np.arange(2 * count) / 2 + 1 - 0.375) / (count + 0.25))
+    out = np.empty(flat.shape)
+    np.put_along_axis(out, order, table[first + last], axis=1)
+    return out.reshape(rows.shape)
+
+
+def _rhat(rows: np.ndarray) -> np.ndarray:
+    """Return R-hat (parameter,) of draws (parameter, chain, draw)."""
+    draws = rows.shape[2]
+    between = rows.mean(axis=2).var(axis=1, ddof=1)
+    within = rows.var(axis=2, ddof=1).mean(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.sqrt(between / within + (draws - 1) / draws))
+
+
+def _ess(rows: np.ndarray) -> np.ndarray:
+    """Return the effective sample size (parameter,), by Geyer's initial monotone sequence."""
+    chains, draws = rows.shape[1:]
+    total = chains * draws
+    means = rows.mean(axis=2)
+    # The mean over chains of the autocovariances is that of the power spectra's transform.
+    length = fft.next_fast_len(2 * draws, real=True)
+    spectrum = fft.rfft(rows - means[:, :, None], n=length, axis=2)
+    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
+    covariance = fft.irfft(power, n=length, axis=1)[:, :draws] / draws
+    within = covariance[:, 0] * draws / (draws - 1.0)
+    whole = covariance[:, 0] + (means.var(axis=1, ddof=1) if chains > 1 else 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rho = 1.0 - (within[:, None] - covariance) / whole[:, None]
+    rho[:, 0] = 1.0
+    pairs = max(1, (draws - 1) // 2)
+    even, odd = rho[:, 0 : 2 * pairs : 2], rho[:, 1 : 2 * pairs : 2]
+    sums = even + odd
+    ended = sums <= 0
+    cut = np.where(ended.any(axis=1), ended.argmax(axis=1), pairs - 1)
+    monotone = np.minimum.accumulate(sums, axis=1)
+    kept = np.where(np.arange(pairs) < cut[:, None], monotone, 0.0).sum(axis=1)
+    at = np.arange(len(rows))
+    last = np.where((even[at, cut] > 0) | (sums[at, cut] >= 0), even[at, cut], 0.0)
+    time = np.maximum(-1.0 + 2.0 * kept + last, 1.0 / np.log10(total))
+    return np.where(np.ptp(rows, axis=(1, 2)) < 1e-15, float(total), total / time)

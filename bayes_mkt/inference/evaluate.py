@@ -1,0 +1,140 @@
+"""A model at many points, once: compiled in the background, and bounded in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayes_mkt.inference.density import Density
+
+if TYPE_CHECKING:
+    from bayes_mkt.inference.target import Target
+
+Compiled = Callable[..., Any]
+BATCH = 50
+
+
+@contextmanager
+def quick_compilation() -> Iterator[None]:
+    """Compile with little optimisation what is first called in the block, and run only there."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+
+
+def log_densities(density: Density, points: np.ndarray) -> np.ndarray:
+    """Return the log-density (draw,) at points (draw, size)."""
+    compiled = prepare_log_densities(density).result()
+    values = []
+    for first in range(0, len(points), BATCH):
+        # The shape is fixed: a short last batch is filled up with the first points.
+        rows = np.arange(first, first + BATCH) % len(points)
+        values.append(np.asarray(compiled(jnp.asarray(points[rows]), density.arguments)))
+    return np.concatenate(values)[: len(points)]
+
+
+def prepare_log_densities(density: Density) -> Future[Compiled]:
+    """Begin to compile what `log_densities` needs, while something else is done."""
+    batch = jax.ShapeDtypeStruct((BATCH, density.layout.size), jnp.float64)
+    return _compiling(density.log_density, (0, None), batch, density.arguments)
+
+
+def stored_values(
+    posterior: Target,
+    density: Density,
+    names: Sequence[str],
+    key: jax.Array,
+    points: np.ndarray,
+    shape: tuple[int, int],
+) -> dict[str, np.ndarray]:
+    """Return variables of the model, each (chain, draw, ...), with an exact draw of the block.
+
+    Parameters
+    ----------
+    posterior
+        The model's target.
+    density
+        What `points` are points of.
+    names
+        Free variables and deterministics.
+    key
+        For what was integrated out: draw i uses ``fold_in(key, i)``.
+    points
+        (chain * draw, size).
+    shape
+        Chains and draws.
+    """
+    compiled = prepare_stored_values(posterior, density, names, key).result()
+    data = posterior.arguments
+    parts = []
+    for first in range(0, len(points), BATCH):
+        rows = np.arange(first, first + BATCH) % len(points)
+        part = compiled(jnp.asarray(rows), jnp.asarray(points[rows]), key, density.arguments, data)
+        parts.append([np.asarray(value) for value in part])
+    columns = [np.concatenate(column)[: len(points)] for column in zip(*parts, strict=True)]
+    return {
+        name: column.reshape(*shape, *column.shape[1:])
+        for name, column in zip(names, columns, strict=True)
+    }
+
+
+def prepare_stored_values(
+    posterior: Target, density: Density, names: Sequence[str], key: jax.Array
+) -> Future[Compiled]:
+    """Begin to compile what `stored_values` needs, while something else is done."""
+    function = _completed(posterior.constrain(names), density.complete)
+    rows = jax.ShapeDtypeStruct((BATCH,), jnp.int64)
+    batch = jax.ShapeDtypeStruct((BATCH, density.layout.size), jnp.float64)
+    inputs = (rows, batch, key, density.arguments, posterior.arguments)
+    return _compiling(function, (0, 0, None, None, None), *inputs)
+
+
+@lru_cache(maxsize=64)
+def _completed(
+    constrain: Callable[..., list[jax.Array]], complete: Callable[..., jax.Array] | None
+) -> Callable[..., list[jax.Array]]:
+    def one(row: jax.Array, x: jax.Array, key: jax.Array, given: Any, data: Any) -> list[jax.Array]:
+        own = jax.random.fold_in(key, row)
+        return constrain(x if complete is None else complete(own, x, given), data)
+
+    return one
+
+
+@cache
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="compile")
+
+
+def _compiling(
+    function: Callable[..., Any], axes: tuple[int | None, ...], *inputs: Any
+) -> Future[Compiled]:
+    """Return the program of a function over a leading axis, for inputs of the given shapes."""
+    leaves, tree = jax.tree.flatten(inputs)
+    kinds = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+    return _submitted(function, axes, tree, kinds)
+
+
+@lru_cache(maxsize=64)
+def _submitted(
+    function: Callable[..., Any], axes: tuple[int | None, ...], tree: Any, kinds: tuple[Any, ...]
+) -> Future[Compiled]:
+    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
+    lowered = jax.jit(jax.vmap(function, axes)).lower(*jax.tree.unflatten(tree, shapes))
+    return _workers().submit(lambda: lowered.compile(_options()))
+
+
+def _options() -> dict[str, bool | int] | None:
+    """Return what has the same program come out wherever in `quick_compilation` it is begun."""
+    if jax.default_backend() != "cpu":
+        return None
+    return {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}

@@ -1,0 +1,134 @@
+"""Group effects of a PyMC model, centred or not: Normals whose spread is sampled; graphs only.
+
+A group effect theta ~ N(mu, s) is written centred, as a variable with these parameters, or
+non-centred, as a product s z with z ~ N(0, 1) that is used nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pymc.pytensorf import constant_fold
+from pytensor.graph.traversal import ancestors, io_toposort
+from pytensor.scalar.basic import Mul
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.random.basic import NormalRV
+from pytensor.tensor.subtensor import AdvancedSubtensor
+
+# A PyTensor variable; PyTensor's own types are too partial to help.
+Graph = Any
+
+
+@dataclass(frozen=True)
+class GroupGraphs:
+    """One group of effects, as graphs in the model's value variables.
+
+    Attributes
+    ----------
+    name
+        Of the value variable that holds the effects or, non-centred, their standardised form.
+    location, spread
+        Mean and SD that the prior gives each entry, flat (entry,).
+    factor
+        What each entry is multiplied by to give theta; one where the form is centred.
+    """
+
+    name: str
+    location: Graph
+    spread: Graph
+    factor: Graph
+
+
+def group_graphs(
+    model: pm.Model, exclude: Collection[str], shapes: Mapping[str, tuple[int, ...]]
+) -> list[GroupGraphs]:
+    """Return the group effects that data inform, each after those its parameters depend on.
+
+    Parameters
+    ----------
+    exclude
+        Names of value variables that aren't sampled.
+    shapes
+        Of the value variables, by name.
+    """
+    free = set(model.free_RVs)
+    terms = [*model.observed_RVs, *model.potentials]
+    informed = set(ancestors(terms))
+    used = _uses(model)
+    found = []
+    for rv in model.free_RVs:
+        value = model.rvs_to_values[rv]
+        normal = isinstance(rv.owner.op, NormalRV) and model.rvs_to_transforms[rv] is None
+        if not normal or rv not in informed or value.name in exclude:
+            continue
+        mean, sd = rv.owner.op.dist_params(rv.owner)
+        if free & set(ancestors([mean, sd])):
+            found.append((value, mean, sd, pt.ones(())))
+        elif (factor := _factor(rv, mean, used, free, shapes[value.name])) is not None:
+            found.append((value, mean, sd, factor))
+    # What a graph depends on has fewer ancestors than the graph.
+    found.sort(key=lambda group: sum(1 for _ in ancestors(list(group[1:]))))
+    groups = []
+    for value, *parameters in found:
+        flat = (
+            pt.broadcast_to(graph, shapes[value.name]).ravel()
+            for graph in model.replace_rvs_by_values(parameters)
+        )
+        groups.append(GroupGraphs(value.name, *flat))
+    return groups
+
+
+def _uses(model: pm.Model) -> dict[Graph, list[Any]]:
+    """Return the nodes that use each variable in the model's density."""
+    outputs = [*model.basic_RVs, *model.potentials]
+    used: dict[Graph, list[Any]] = {}
+    for node in io_toposort([], outputs):
+        for variable in set(node.inputs):
+            used.setdefault(variable, []).append(node)
+    return used
+
+
+def _factor(
+    rv: Graph,
+    mean: Graph,
+    used: Mapping[Graph, list[Any]],
+    free: Collection[Graph],
+    shape: tuple[int, ...],
+) -> Graph | None:
+    """Return what a non-centred effect is multiplied by, wherever it is used, or None."""
+    (center,) = constant_fold([mean], raise_not_constant=False)
+    if not isinstance(center, np.ndarray) or (center != 0).any():
+        return None
+    factor, product, chosen = pt.ones(()), rv, False
+    while len(used.get(product, [])) == 1:
+        (node,) = used[product]
+        others = [x for x in node.inputs if x is not product]
+        if len(others) != len(node.inputs) - 1 or rv in set(ancestors(others)):
+            return None
+        if isinstance(node.op, AdvancedSubtensor) and node.inputs[0] is product:
+            # Entries are chosen for each row: what multiplies them after must be common to all.
+            if set(free) & set(ancestors(others)):
+                return None
+            chosen = True
+        elif isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, Mul):
+            for other in others:
+                if chosen and not all(length == 1 for length in other.type.shape):
+                    return None
+                if not chosen and (other.ndim != len(shape) or not _fits(other, shape)):
+                    return None
+                factor = factor * (other.ravel()[0] if chosen else other)
+        else:
+            break
+        product = node.outputs[0]
+    return factor if set(free) & set(ancestors([factor])) else None
+
+
+def _fits(factor: Graph, shape: tuple[int, ...]) -> bool:
+    """Return whether a product with `factor` has one entry for each entry of `shape`."""
+    lengths = zip(factor.type.shape, shape, strict=True)
+    return all(known == 1 or length != 1 for known, length in lengths)

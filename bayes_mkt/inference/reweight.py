@@ -1,0 +1,209 @@
+"""Draws of one posterior put to use for another: weighted by importance, or as starts of chains.
+
+The posteriors belong to one specification under two data sets. Both log-densities are taken at
+the same values of the parameters, so that whatever the data change in the model (scales, knots)
+is part of the weight. A linear-Gaussian block that both models have is integrated out of both, and
+drawn anew under the second: weights in the few dimensions that are left are far more even.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from bayes_mkt import seeds
+from bayes_mkt.inference.collapse import collapse
+from bayes_mkt.inference.density import Density
+from bayes_mkt.inference.evaluate import (
+    log_densities,
+    prepare_log_densities,
+    prepare_stored_values,
+    quick_compilation,
+    stored_values,
+)
+from bayes_mkt.inference.layout import layout_of_draws
+from bayes_mkt.inference.psis import Importance, effective_size, resampled, smoothed
+from bayes_mkt.inference.run import State
+from bayes_mkt.inference.warmup import MAX_DENSE, MAX_REACH, Tuning, learn
+
+if TYPE_CHECKING:
+    from bayes_mkt.inference.sampling import Settings, Start
+    from bayes_mkt.inference.target import Target
+
+# Share of effective draws beyond which moving the draws gains little.
+EVEN = 0.75
+
+
+def reweighted(
+    draws: xr.DataTree, old: Target, new: Target, settings: Settings, names: Sequence[str]
+) -> tuple[Importance, xr.DataTree | None]:
+    r"""Return draws of a new posterior, resampled from those of an old one.
+
+    With theta what isn't integrated out, draw i of the old posterior has the weight
+
+        w_i = p_new(y_new, theta_i) / p_old(y_old, theta_i),
+
+    Pareto-smoothed. Where that makes the weights more even, the draws are first moved to the
+    weighted mean, then stretched to the weighted SD, entry by entry of the unconstrained vector,
+    with the Jacobian in the weight. Resampling keeps the order of the chains, so that copies stand
+    beside each other, and the ESS of the result counts them for what they are.
+
+    Parameters
+    ----------
+    draws
+        Of the old posterior, converged.
+    old, new
+        The targets; their free variables have the same names and shapes.
+    settings
+        Of the result: seed, chains, draws (as many as there are, if None), collapse.
+    names
+        Variables to store.
+
+    Returns
+    -------
+    importance, tree
+        k-hat, and the draws in ArviZ layout; None in place of them if k-hat is too large.
+
+    References
+    ----------
+    Paananen, Piironen, Buerkner, Vehtari (2021), Implicitly adaptive importance sampling.
+    Statistics and Computing 31.
+    """
+    posterior = draws["posterior"].to_dataset()
+    with quick_compilation():
+        before = _marginal(old, settings.collapse)
+        prepare_log_densities(before)
+        after = _marginal(new, settings.collapse)
+    if before.layout != after.layout:
+        before, after = old.density(), new.density()
+    key = seeds.key(settings.seed, "collapsed block")
+    prepare_log_densities(after)
+    prepare_stored_values(new, after, names, key)
+    points = new.unconstrain(posterior, after.layout)
+    at_old = old.unconstrain(posterior, after.layout)
+    ratios = np.full(len(points), np.nan)
+    # Where the data move a variable's bounds, the two vectors mean different values.
+    if np.allclose(points, at_old, rtol=1e-9, atol=1e-9, equal_nan=True):
+        points, ratios = _weighed(points, log_densities(before, points), after)
+    weights, khat = smoothed(ratios)
+    importance = Importance("reweighting", khat, len(points), effective_size(weights))
+    if not importance.usable:
+        return importance, None
+    chains = settings.n_chains
+    shape = (chains, settings.draws or -(-len(points) // chains))
+    rng = seeds.generator(settings.seed, "resampling")
+    chosen = resampled(weights, shape[0] * shape[1], rng)
+    values = stored_values(new, after, names, key, points[chosen], shape)
+    statistics = {"log_ratio": ratios[chosen].reshape(shape)}
+    tree = layout_of_draws(new.model, names, values, statistics)
+    tree.attrs.update(importance.attrs)
+    return importance, tree
+
+
+def _weighed(
+    points: np.ndarray, log_old: np.ndarray, new: Density
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return draws (draw, size), moved where that helps, and their log-ratios (draw,)."""
+    log_volume = 0.0
+    ratios = log_densities(new, points) - log_old
+    effective = effective_size(smoothed(ratios)[0])
+    for stretch in (False, True):
+        if effective > EVEN * len(points):
+            break
+        moved, factor = _matched(points, smoothed(ratios)[0], stretch=stretch)
+        volume = log_volume + float(np.log(factor).sum())
+        trial = log_densities(new, moved) - log_old + volume
+        found = effective_size(smoothed(trial)[0])
+        if not found > effective:
+            break
+        points, ratios, effective, log_volume = moved, trial, found, volume
+    return points, ratios
+
+
+def _matched(
+    points: np.ndarray, weights: np.ndarray, *, stretch: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return draws moved to their weighted mean, or also stretched to their weighted SD.
+
+    What the weights say is believed as far as it exceeds its own error.
+
+    Returns
+    -------
+    moved, factor
+        (draw, size), and by how much each entry is stretched (size,).
+    """
+    size = effective_size(weights)
+    known = np.isfinite(points).all(axis=0)
+    used = np.where(known, points, 0.0)
+    mean, sd = used.mean(axis=0), np.maximum(used.std(axis=0), 1e-300)
+    target = weights @ used
+    shift = np.where(known, _believed((target - mean) / sd, 1.0 / size) * sd, 0.0)
+    factor = np.ones(points.shape[1])
+    if stretch:
+        spread = np.sqrt(weights @ (used - target) ** 2)
+        log_ratio = np.log(np.maximum(spread, 1e-300) / sd)
+        factor = np.where(known, np.exp(_believed(log_ratio, 0.5 / size)), 1.0)
+    moved = points + shift + (factor - 1.0) * (used - mean)
+    return moved, factor
+
+
+def _believed(found: np.ndarray, variance: float) -> np.ndarray:
+    """Return estimates shrunk towards zero, to zero within their error (James-Stein)."""
+    return np.asarray(found * np.maximum(1.0 - variance / np.maximum(found**2, 1e-300), 0.0))
+
+
+def _marginal(posterior: Target, what: str | Sequence[str] | None) -> Density:
+    """Return the density with the block integrated out, on the model's own vector."""
+    if what is None:
+        return posterior.density()
+    return collapse(posterior, None if what == "auto" else list(what)) or posterior.density()
+
+
+def start_from(draws: xr.DataTree, seed: int) -> Start:
+    """Return the start of a run from draws of a similar posterior.
+
+    Chains start at draws picked at random; the scale is that of all draws together, in the
+    coordinates in which the new run moves, and step size and length of trajectories are those of
+    the old run, where it kept them.
+
+    Parameters
+    ----------
+    draws
+        Posterior draws of the model's free variables, and sample statistics.
+    seed
+        For the choice of draws.
+    """
+    posterior = draws["posterior"].to_dataset()
+    statistics = draws["sample_stats"].to_dataset()
+    sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
+
+    def start(target: Target, density: Density, chains: int) -> State:
+        points = target.unconstrain(posterior, density.layout)
+        flat = density.sampled(points)
+        fine = np.isfinite(flat).all(axis=1)
+        flat = flat[np.flatnonzero(fine)[np.cumsum(fine) - 1]]
+        density, moved = density.reformed(flat.reshape(*sizes, -1))
+        size = moved.shape[-1]
+        unit = np.eye(size) if size <= MAX_DENSE else np.ones(size)
+        first = Tuning(unit, *_pace(statistics))
+        tuning = learn(first, moved, first.step_size, final=False)
+        rng = seeds.generator(seed, "initial positions")
+        order = rng.permutation(len(flat))
+        pool = moved.reshape(-1, size)[order[: max(50, 2 * chains)]]
+        possible = pool[np.isfinite(log_densities(density, pool))]
+        starts = np.resize(possible if len(possible) else pool, (chains, size))
+        return State(starts, tuning, density.forms)
+
+    return start
+
+
+def _pace(statistics: xr.Dataset) -> tuple[float, float]:
+    """Return step size and reach of a run of Hamiltonian Monte Carlo, or those to begin with."""
+    if not {"step_size", "n_steps"} <= set(statistics):
+        return 0.1, 1.0
+    step = float(statistics["step_size"].max())
+    reach = float(statistics["n_steps"].max()) * step / np.pi
+    return step, float(np.clip(reach, 1.0, MAX_REACH))

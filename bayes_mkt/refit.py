@@ -1,0 +1,182 @@
+"""New weeks arrive: the draws of an earlier fit reweighted, or chains that start from them."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from bayes_mkt.errors import ConvergenceWarning, SpecError
+from bayes_mkt.fit import Data, Fit, Options
+from bayes_mkt.inference.diagnostics import Diagnostics, diagnose
+from bayes_mkt.inference.reweight import reweighted, start_from
+from bayes_mkt.inference.sampling import KERNELS, Settings, described, draw
+from bayes_mkt.inference.target import Target, target
+
+if TYPE_CHECKING:
+    from bayes_mkt.inference.psis import Importance
+
+WARMUP = 50
+CARRIED = ("draws", "target_ess", "max_draws", "target_accept")
+
+
+def refit(
+    fit: Fit,
+    data: Data,
+    *,
+    seed: int,
+    reweight: bool = True,
+    progress: bool | None = None,
+    **options: Unpack[Options],
+) -> Fit:
+    r"""Fit a specification to data that extend those of an earlier fit, in a fraction of the time.
+
+    The draws of the earlier fit are weighted by
+
+        w_i = p(y_new, theta_i | new model) / p(y_old, theta_i | old model)
+
+    and resampled, where theta is what the linear-Gaussian block leaves over; the block is drawn
+    anew from its exact conditional distribution. Scales that are computed from the data (medians
+    of exposure, mean and SD of sales) differ between the two models; each density is taken in its
+    own model at the same parameter values, so the result is the posterior of the new one. If
+    k-hat of the weights is above its limit, or the resampled draws have too small an ESS, chains
+    of the same sampler start at draws of the earlier fit, with their scale, and a short warmup.
+
+    Parameters
+    ----------
+    fit
+        The earlier fit, also a loaded one.
+    data
+        The family's data with the same regions, channels and the like: more weeks, as a rule, and
+        perhaps revised ones.
+    seed
+        Integer; equal seeds give bit-equal draws.
+    reweight
+        Whether reweighting is tried; False always runs chains.
+    progress
+        Whether to show a bar; None shows one in a notebook or a terminal.
+    **options
+        As in `sample`; those not given are as in the earlier fit, except `warmup`: 50.
+
+    Returns
+    -------
+    Fit
+        Its `draws.attrs` say how it came about: `refit` is `"reweighting"` or `"warm start"`,
+        `refit_khat` the k-hat found. The verdict on reweighted draws includes their k-hat.
+
+    Raises
+    ------
+    SpecError
+        If the data are of another type, or have other regions, channels or the like; for options
+        out of range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the verdict on the draws fails.
+
+    References
+    ----------
+    Vehtari, Simpson, Gelman, Yao, Gabry (2024), Pareto smoothed importance sampling. Journal of
+    Machine Learning Research 25.
+    """
+    settings = _settings(fit, seed, options)
+    if type(data) is not type(fit.data):
+        raise SpecError(
+            f"refit: the fit's data are a {type(fit.data).__name__}, the new data a "
+            f"{type(data).__name__}."
+        )
+    begun = time.perf_counter()
+    model = fit.spec.build(data)
+    posterior = target(model)
+    _check_parameters(fit.target, posterior)
+    stored = [v.name for v in (*model.free_RVs, *model.deterministics)]
+    names = [name for name in stored if name not in fit.spec.on_demand]
+    importance, tree = None, None
+    found = None
+    if reweight and fit.diagnostics.ok and _sampled(fit):
+        importance, tree = reweighted(fit.draws, fit.target, posterior, settings, names)
+    if tree is not None:
+        found = diagnose(tree)
+        tree = described(tree, settings, 0.0) if _enough(found, settings) else None
+    way = "warm start" if tree is None else "reweighting"
+    if tree is None or found is None:
+        start = start_from(fit.draws, seed)
+        tree = draw(model, settings, var_names=names, progress=progress, start=start)
+        found = diagnose(tree)
+    seconds = round(time.perf_counter() - begun, 3)
+    tree.attrs.update(_origin(fit, way, importance), seconds=seconds)
+    result = Fit(fit.spec, data, tree, found)
+    if not result.diagnostics.ok:
+        warnings.warn(result.diagnostics.verdict, ConvergenceWarning, stacklevel=2)
+    return result
+
+
+def _settings(fit: Fit, seed: int, options: Options) -> Settings:
+    """Return the options of the earlier fit, with those that are given in their place."""
+    attrs = fit.draws.attrs
+    given: dict[str, Any] = {"warmup": WARMUP}
+    if attrs.get("sampler") in KERNELS:
+        given |= {"sampler": str(attrs["sampler"]), "chains": int(attrs["chains"])}
+    # What was stored as a number comes back from a file as NumPy's.
+    given |= {name: np.asarray(attrs[name]).item() for name in CARRIED if name in attrs}
+    if "sampler" in attrs:
+        what = attrs.get("collapse")
+        given["collapse"] = what if what in ("auto", None) else list(np.atleast_1d(what))
+    settings = Settings(seed=seed, **(given | dict(options)))
+    if settings.sampler not in KERNELS:
+        raise SpecError(
+            f"sampler={settings.sampler!r}: refit goes on with {' or '.join(map(repr, KERNELS))}; "
+            "use bm.fit for others."
+        )
+    return settings
+
+
+def _sampled(fit: Fit) -> bool:
+    """Return whether the draws represent the earlier posterior by sampling, if reweighted since."""
+    importance = fit.diagnostics.importance
+    return importance is None or importance.reweighted
+
+
+def _enough(found: Diagnostics, settings: Settings) -> bool:
+    """Return whether reweighted draws pass the verdict, and have the ESS that was asked for."""
+    ess = min(found.min_ess_bulk, found.min_ess_tail)
+    return found.ok and (settings.draws is not None or ess >= settings.target_ess)
+
+
+def _origin(fit: Fit, way: str, importance: Importance | None) -> dict[str, Any]:
+    """Return what the draws' attrs say of how they came about."""
+    found = {"refit": way, "refit_of_seed": fit.seed}
+    return found if importance is None else found | {"refit_khat": importance.khat}
+
+
+def _check_parameters(before: Target, after: Target) -> None:
+    """Raise unless both models have the same free variables along the same labels."""
+    models = before.model, after.model
+    remedy = "Draws can't be carried over: use bm.fit."
+    names = [[rv.name for rv in model.free_RVs] for model in models]
+    if names[0] != names[1]:
+        change = _unlike(*names)
+        raise SpecError(f"refit: the new model has other variables: {change}. {remedy}")
+    for name in names[0]:
+        for dim in models[0].named_vars_to_dims.get(name, ()):
+            labels = [[str(v) for v in model.coords.get(dim) or ()] for model in models]
+            if labels[0] != labels[1]:
+                change = _unlike(*labels)
+                raise SpecError(
+                    f"refit: {dim} of the new data isn't that of the fit: {change}. {remedy}"
+                )
+    old, new = before.layout, after.layout
+    for name, shape, other in zip(old.names, old.shapes, new.shapes, strict=True):
+        if shape != other:
+            raise SpecError(f"refit: {name} changes its shape, {shape} to {other}. {remedy}")
+
+
+def _unlike(old: list[str], new: list[str]) -> str:
+    """Return how labels differ, in words."""
+    lost, gained = ([x for x in a if x not in set(b)] for a, b in ((old, new), (new, old)))
+    parts = [f"{lost[:5]} missing"] if lost else []
+    parts += [f"{gained[:5]} added"] if gained else []
+    return " and ".join(parts) or "the same in another order"

@@ -1,0 +1,66 @@
+"""One size: a panel simulated, fitted twice, and its gradient timed, in this process."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bayes_mkt as bm
+from benchmarks.peers.protocol import leave, peak_mib
+
+CHAINS, ROUNDS = 8, 50
+
+
+def figures(regions: int, weeks: int, channels: int, seed: int) -> dict[str, Any]:
+    """Return what a fit to a panel of that size costs."""
+    market = bm.simulate.media_mix(regions=regions, weeks=weeks, channels=channels, seed=seed)
+    panel = bm.MediaPanel.from_frame(market.frame, **market.columns)
+    out: dict[str, Any] = {}
+    for stage in ("cold", "warm"):
+        begun = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bm.ConvergenceWarning)  # figures say it
+            fit = bm.fit(bm.MediaMix(), panel, seed=seed + len(out), progress=False)
+        out[f"{stage}_seconds"] = time.perf_counter() - begun
+    found = fit.diagnostics
+    return {
+        **out,
+        "gradient_microseconds": gradient_microseconds(bm.MediaMix().build(panel)),
+        "min_ess": min(found.min_ess_bulk, found.min_ess_tail),
+        "max_rhat": found.max_rhat,
+        "converged": found.ok,
+        "draws": fit.posterior.sizes["draw"],
+        "gradients": fit.draws.attrs.get("gradients"),
+        "peak_mib": peak_mib(),
+    }
+
+
+def gradient_microseconds(model: Any) -> float:
+    """Return the median time of value and gradient, for one chain of a batch of them."""
+    import jax
+
+    from bayes_mkt.inference.collapse import collapse
+    from bayes_mkt.inference.target import target
+
+    posterior = target(model)
+    density = collapse(posterior) or posterior.density()
+    function = jax.jit(jax.vmap(jax.value_and_grad(density.log_density), (0, None)))
+    jitter = 0.1 * np.random.default_rng(0).normal(size=(CHAINS, density.start.size))
+    points = jax.numpy.asarray(density.start + jitter)
+    times = []
+    for _ in range(ROUNDS + 1):
+        begun = time.perf_counter()
+        jax.block_until_ready(function(points, density.arguments))
+        times.append(time.perf_counter() - begun)
+    return float(1e6 * np.median(times[1:]) / CHAINS)
+
+
+if __name__ == "__main__":
+    task = Path(sys.argv[1])
+    leave(task.parent, figures(**json.loads(task.read_text(encoding="utf-8"))))

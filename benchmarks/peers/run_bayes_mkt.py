@@ -1,0 +1,10 @@
+"""The worker of bayes_mkt itself: runs in the environment of this checkout."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.peers.protocol import serve
+
+if __name__ == "__main__":
+    serve("benchmarks.peers.ours", sys.argv)

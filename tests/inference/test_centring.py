@@ -1,0 +1,196 @@
+"""Group effects between centred and non-centred form: found, learnt, and the same posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pymc as pm
+import pytest
+
+import bayes_mkt as bm
+from bayes_mkt.inference.centring import Groups, centred, conditional, learn
+from bayes_mkt.inference.density import Density
+from bayes_mkt.inference.target import Target, target
+
+GROUPS = 6
+Y = np.array([2.8, 0.8, -0.3, 0.7, 0.1, 1.2])
+COUNTS = np.array([3, 1, 0, 2, 1, 4])
+
+
+def model_centred() -> None:
+    mu, s = pm.Normal("mu", 0.0, 2.0), pm.HalfNormal("s", 1.0)
+    effect = pm.Normal("effect", mu, s, shape=GROUPS)
+    pm.Poisson("y", pm.math.exp(effect), observed=COUNTS)
+
+
+def model_non_centred() -> None:
+    mu, s = pm.Normal("mu", 0.0, 2.0), pm.HalfNormal("s", 1.0)
+    effect = pm.Normal("effect", 0.0, 1.0, shape=GROUPS)
+    pm.Poisson("y", pm.math.exp(mu + s * effect), observed=COUNTS)
+
+
+def model_scaled_twice() -> None:
+    common, own = pm.HalfNormal("common"), pm.HalfNormal("own", shape=GROUPS)
+    effect = pm.Normal("effect", 0.0, 0.5, shape=GROUPS)
+    pm.Poisson("y", pm.math.exp(effect * common * own), observed=COUNTS)
+
+
+def model_nested() -> None:
+    # The spread of the first group comes from the second, which is written after it.
+    z, w = pm.Normal("effect", shape=GROUPS), pm.Normal("other", shape=GROUPS)
+    tau = pm.HalfNormal("tau")
+    pm.Poisson("y", pm.math.exp(z * pm.math.exp(w * tau)), observed=COUNTS)
+
+
+def model_chosen() -> None:
+    mu, s = pm.Normal("mu"), pm.HalfNormal("s")
+    effect = pm.Normal("effect", shape=3)
+    pm.Poisson("y", pm.math.exp(mu + s * effect[np.array([0, 0, 1, 1, 2, 2])]), observed=COUNTS)
+
+
+def model_chosen_by_rows() -> None:
+    # Entries of z meet several entries of s: no one form suits.
+    s = pm.HalfNormal("s", shape=GROUPS)
+    effect = pm.Normal("effect", shape=3)
+    pm.Poisson("y", pm.math.exp(s * effect[np.array([0, 0, 1, 1, 2, 2])]), observed=COUNTS)
+
+
+def model_used_twice() -> None:
+    s = pm.HalfNormal("s")
+    effect = pm.Normal("effect", shape=GROUPS)
+    pm.Poisson("y", pm.math.exp(s * effect + effect), observed=COUNTS)
+
+
+def model_without_data() -> None:
+    v = pm.Normal("v", 0.0, 3.0)
+    pm.Normal("effect", 0.0, pm.math.exp(v / 2), shape=GROUPS)
+
+
+def model_fixed_spread() -> None:
+    effect = pm.Normal("effect", 0.0, 2.0, shape=GROUPS)
+    pm.Poisson("y", pm.math.exp(effect), observed=COUNTS)
+
+
+def model_outer_product() -> None:
+    # Each entry is multiplied by several spreads: no one form suits.
+    s = pm.HalfNormal("s", shape=(1, 2))
+    effect = pm.Normal("effect", shape=(GROUPS, 1))
+    rate = pm.math.exp((s * effect).sum(axis=1))
+    pm.Poisson("y", rate, observed=COUNTS)
+
+
+def opened(build: Callable[[], None]) -> tuple[Target, Density, Density, Groups]:
+    """Return the target of a model, its density before and after, and its groups."""
+    with pm.Model() as model:
+        build()
+    posterior = target(model)
+    plain = posterior.density()
+    groups = Groups.of(plain.layout, posterior.groups(plain.layout))
+    return posterior, plain, centred(plain, groups, posterior.arguments), groups
+
+
+FOUND = {
+    model_centred: GROUPS,
+    model_non_centred: GROUPS,
+    model_scaled_twice: GROUPS,
+    model_nested: 2 * GROUPS,
+    model_chosen: 3,
+    model_chosen_by_rows: 0,
+    model_used_twice: 0,
+    model_without_data: 0,
+    model_fixed_spread: 0,
+    model_outer_product: 0,
+}
+
+
+@pytest.mark.parametrize("build", FOUND, ids=lambda build: build.__name__)
+def test_groups_are_found_by_the_form_of_the_graph(build: Callable[[], None]) -> None:
+    assert opened(build)[3].size == FOUND[build]
+
+
+@pytest.mark.parametrize("build", [b for b, size in FOUND.items() if size])
+def test_any_form_is_the_same_density(build: Callable[[], None]) -> None:
+    _, plain, formed, groups = opened(build)
+    rng = np.random.default_rng(1)
+    forms = (rng.gamma(1.0, 1.0, groups.size), rng.normal(size=groups.size))
+    formed = formed.with_forms(forms)
+    w = jnp.asarray(rng.normal(size=plain.start.size))
+    data, learnt = formed.arguments[1:]
+
+    def forward(v: jax.Array) -> jax.Array:
+        return groups.walk(v, data, learnt, forward=True)[0]
+
+    x = forward(w)
+    _, log_det = np.linalg.slogdet(np.asarray(jax.jacfwd(forward)(w)))
+    expected = float(plain.log_density(x, plain.arguments)) + log_det
+    assert float(formed.log_density(w, formed.arguments)) == pytest.approx(expected, rel=1e-10)
+    back = groups.walk(x, data, learnt, forward=False)[0]
+    np.testing.assert_allclose(np.asarray(back), np.asarray(w), atol=1e-9)
+
+
+@pytest.mark.parametrize("build", [model_centred, model_non_centred, model_nested])
+def test_draws_keep_their_meaning_in_a_new_form(build: Callable[[], None]) -> None:
+    _, plain, formed, groups = opened(build)
+    draws = np.random.default_rng(2).normal(size=(2, 300, plain.start.size))
+    new, moved = formed.reformed(draws)
+    at = [0, 1, 299]
+    for before, after in zip(draws[1, at], moved[1, at], strict=True):
+        x = groups.walk(jnp.asarray(before), *formed.arguments[1:], forward=True)[0]
+        y = groups.walk(jnp.asarray(after), *new.arguments[1:], forward=True)[0]
+        np.testing.assert_allclose(np.asarray(x), np.asarray(y), atol=1e-9)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5, 50.0])
+def test_what_the_data_say_is_learnt(tau: float) -> None:
+    rng = np.random.default_rng(3)
+    s, mu, t = rng.gamma(3.0, 0.3, (4000, 1)), rng.normal(size=(4000, 1)), 1.5
+    center, width = conditional(tau, t, mu, s, np.ones_like(s))
+    effect = rng.normal(center, width)
+    found, place = learn(effect, mu, s, np.ones_like(s))
+    if tau == 0:
+        assert found[0] < 0.1
+        return
+    assert found[0] == pytest.approx(tau, rel=0.5)
+    assert place[0] == pytest.approx(t, abs=0.2)
+    again = (effect - conditional(found, place, mu, s, 1.0)[0]) / conditional(
+        found, place, mu, s, 1.0
+    )[1]
+    assert again.std() == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_model_s_own_start_is_kept() -> None:
+    with pm.Model() as model:
+        mu, s = pm.Normal("mu", initval=0.3), pm.HalfNormal("s", initval=0.5)
+        effect = pm.Normal("effect", mu, s, shape=2, initval=[1.0, -1.0])
+        pm.Poisson("y", pm.math.exp(effect), observed=[1, 2])
+    posterior = target(model)
+    plain = posterior.density()
+    groups = Groups.of(plain.layout, posterior.groups(plain.layout))
+    start = centred(plain, groups, posterior.arguments).start
+    np.testing.assert_allclose(start, [0.3, np.log(0.5), 1.4, -2.6])
+
+
+@pytest.mark.parametrize("build", [model_centred, model_non_centred], ids=["centred", "not"])
+def test_draws_agree_with_the_referee_s(build: Callable[[], None]) -> None:
+    with pm.Model() as model:
+        build()
+    with pm.Model() as same:
+        model_non_centred()
+        pm.Deterministic("theta", same["mu"] + same["s"] * same["effect"])
+    ours = bm.sample(model, seed=1, target_ess=2000, progress=False)["posterior"]
+    theirs = bm.sample(
+        same, seed=2, sampler="pymc", draws=2000, target_accept=0.98, progress=False
+    )["posterior"]
+    effect = ours["effect"]
+    if build is model_non_centred:
+        effect = ours["mu"] + ours["s"] * effect
+    pairs = [(ours["mu"], theirs["mu"]), (ours["s"], theirs["s"]), (effect, theirs["theta"])]
+    for one, other in pairs:
+        axes = ("chain", "draw")
+        a, b = one.stack(sample=axes).to_numpy(), other.stack(sample=axes).to_numpy()
+        error = 5 * np.sqrt(a.var(axis=-1) / 1500 + b.var(axis=-1) / 1000)
+        assert (np.abs(a.mean(axis=-1) - b.mean(axis=-1)) < error).all()
+        np.testing.assert_allclose(a.std(axis=-1), b.std(axis=-1), rtol=0.12)
