@@ -24,9 +24,9 @@ import numpy as np
 from bayes_mkt.inference.density import Coordinates, Density, Forms, Layout, Reform
 
 Array = jax.Array
-MOST_DRAWS = 600
+MOST_DRAWS = 400
 BATCH = 400
-WEIGHTS = np.geomspace(1e-2, 1e4, 25)
+WEIGHTS = np.geomspace(1e-2, 1e4, 13)
 GAIN = 0.02
 
 

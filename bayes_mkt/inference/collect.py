@@ -230,7 +230,9 @@ class Enough:
         self._text = f"ESS {ess:.0f} of {wanted:.0f}, R-hat {rhat:.3f}"
         if ess >= wanted and rhat <= MAX_RHAT:
             return True
-        needed = n * wanted / max(ess, 1.0)
+        # R-hat squared is above one by about the number of chains over the effective draws.
+        excess = (rhat**2 - 1.0) / (MAX_RHAT**2 - 1.0) if np.isfinite(rhat) else np.inf
+        needed = n * max(wanted / max(ess, 1.0), excess)
         self.expected = float(np.clip(needed, n + CHUNK, self._settings.max_draws))
         self.next_check = int(np.clip(0.9 * needed, n + CHUNK, 1.5 * n))
         return False

@@ -1,0 +1,55 @@
+"""Beyond the size of a dense scale: a diagonal, and the directions in which it is far off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pymc as pm
+import pytest
+
+import bayes_mkt as bm
+from bayes_mkt.inference.axes import COUNTS, RATIO, axes_of
+from bayes_mkt.inference.warmup import MAX_DENSE, Tuning
+
+SIZE = MAX_DENSE + 20
+
+
+def precision(extreme: int, seed: int = 1) -> np.ndarray:
+    """Return a precision matrix with scales over six orders, and some far-off directions."""
+    rng = np.random.default_rng(seed)
+    axes, _ = np.linalg.qr(rng.normal(size=(SIZE, SIZE)))
+    values = np.exp(rng.uniform(-0.5, 0.5, SIZE))
+    values[:extreme] *= np.where(np.arange(extreme) % 2, 1e-3, 1e3)
+    scales = np.exp(rng.uniform(-7, 7, SIZE))
+    return (axes * values) @ axes.T / np.outer(scales, scales)
+
+
+@pytest.mark.parametrize("extreme", [0, 5, 40])
+def test_the_scale_makes_the_precision_nearly_one(extreme: int) -> None:
+    hessian = precision(extreme)
+    scale, axes, stretch = axes_of(hessian, np.ones(SIZE))
+    tuning = Tuning(scale, axes=axes, stretch=stretch)
+    root = tuning.stretched(np.eye(SIZE))  # rows are images of unit vectors
+    values = np.linalg.eigvalsh(root @ hessian @ root.T)
+    assert values.min() > 0.99 / np.sqrt(RATIO)
+    assert values.max() < 1.01 * np.sqrt(RATIO)
+    assert (0 if axes is None else axes.shape[1]) in COUNTS
+
+
+def test_the_number_of_axes_can_be_given() -> None:
+    _, axes, stretch = axes_of(precision(0), np.ones(SIZE), 7)
+    assert axes is not None
+    assert stretch is not None
+    assert axes.shape == (SIZE, 7)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(7), atol=1e-10)
+
+
+def test_draws_of_a_wide_correlated_normal_have_its_moments() -> None:
+    place = np.arange(SIZE)
+    covariance = 0.95 ** np.abs(place[:, None] - place)
+    with pm.Model() as model:
+        pm.MvNormal("x", np.zeros(SIZE), cov=covariance)
+    draws = bm.sample(model, seed=1, progress=False)["posterior"]["x"]
+    flat = draws.to_numpy().reshape(-1, SIZE)
+    assert np.abs(flat.mean(axis=0)).max() < 0.25
+    assert np.abs(flat.std(axis=0) - 1.0).max() < 0.15
+    assert np.corrcoef(flat[:, 3], flat[:, 4])[0, 1] == pytest.approx(0.95, abs=0.02)
