@@ -20,7 +20,7 @@ MIN_ESS = 400
 MAX_DIVERGING = 0.001
 MIN_BFMI = 0.3
 
-_MOST_ENTRIES = 1000
+_MOST_ENTRIES = 200
 _MORE_DRAWS = "Run longer: raise target_ess or draws."
 _TO_THE_END = "Run it to its end; with checkpoint= the same call goes on from here."
 _REPARAMETRISE = (
@@ -248,7 +248,7 @@ def smallest_ess(values: np.ndarray) -> tuple[float, float]:
 def judged(shape: tuple[int, ...], free: bool) -> np.ndarray:
     """Return the flat entries of a variable by which it is judged.
 
-    These are all entries of a free variable; of a derived one at most 1,000, evenly spread: what
+    These are all entries of a free variable; of a derived one at most 200, evenly spread: what
     follows from parameters that mix well, mixes well, and large arrays would take longer to judge
     than to draw.
     """
