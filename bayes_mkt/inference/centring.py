@@ -41,10 +41,13 @@ class Group:
     parameters
         ``(x, data) -> [mean, SD, factor]``, each (entry,): of an entry's prior, and what it is
         multiplied by to give theta (one where the model is centred, s where it isn't).
+    scales
+        First and last-plus-one entries of the variables that SD and factor depend on.
     """
 
     entries: tuple[int, int]
     parameters: Callable[[Array, Any], list[Array]]
+    scales: tuple[tuple[int, int], ...] = ()
 
 
 def conditional(tau: Any, t: Any, mean: Any, sd: Any, factor: Any) -> tuple[Any, Any]:
@@ -73,10 +76,24 @@ class Groups:
     def of(
         cls,
         layout: Layout,
-        parameters: Sequence[tuple[str, Callable[[Array, Any], list[Array]]]],
+        found: Sequence[tuple[str, Callable[[Array, Any], list[Array]], tuple[str, ...]]],
     ) -> Groups:
-        """Return the groups whose variables' names, and parameters, are given."""
-        return cls(tuple(Group(layout.place(name), functions) for name, functions in parameters))
+        """Return the groups whose variables' names, parameters and scales' names are given."""
+        return cls(
+            tuple(
+                Group(
+                    layout.place(name),
+                    parameters,
+                    tuple(layout.place(scale) for scale in scales if scale in layout.names),
+                )
+                for name, parameters, scales in found
+            )
+        )
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Return where the parameters lie that the effects' SDs and factors depend on."""
+        return tuple(sorted({i for g in self.members for ends in g.scales for i in range(*ends)}))
 
     @property
     def size(self) -> int:
@@ -143,6 +160,7 @@ def centred(density: Density, groups: Groups, data: Any) -> Density:
         complete=_complete(density.complete, groups),
         reform=_reform(groups),
         coordinates=coordinates,
+        scales=groups.scales,
     )
 
 

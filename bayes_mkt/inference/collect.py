@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_mkt.inference.diagnostics import MAX_RHAT, judged, smallest_ess
-from bayes_mkt.inference.run import CHUNK, STATS, Chunk
+from bayes_mkt.inference.run import STATS, Chunk, chunk_length
 from bayes_mkt.inference.store import BATCH, Draws, Stored
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bayes_mkt.inference.target import Target
 
 MIN_DRAWS = 200
+MUCH = 5
 POSITIONS = "sampled/positions"
 
 
@@ -63,6 +64,7 @@ class Collector:
             for name, shape in zip(self._names, self._shapes, strict=True)
         }
         self._broken: set[str] = set()
+        self.length = chunk_length(density.start.size)
         self.warmup_done = self.draws = self.chunks = self.diverging = 0
 
     @property
@@ -126,13 +128,18 @@ class Collector:
     def probe(self, chains: int) -> dict[str, float]:
         """Return the sum of each stored variable at one point, to know the model again."""
         start = jnp.asarray(self._density.start)
-        flat = jnp.broadcast_to(start, (chains, self._step(chains, CHUNK), start.size))
+        flat = jnp.broadcast_to(start, (chains, self._step(chains, self.length), start.size))
         arguments, first = self._density.arguments, jnp.asarray(0)
-        parts = self._stored(jax.random.key(0), first, CHUNK, flat, arguments, self._data)
+        parts = self._stored(jax.random.key(0), first, self.length, flat, arguments, self._data)
         return {
             name: float(np.asarray(part)[0, 0].sum())
             for name, part in zip(self._names, parts, strict=True)
         }
+
+    @property
+    def much(self) -> bool:
+        """Return whether what is judged is so much that the sampled vector is looked at first."""
+        return sum(map(len, self._judged.values())) > MUCH * self._density.start.size
 
     def sampled(self) -> Iterator[np.ndarray]:
         """Yield the draws so far of the sampled vector, (chain, draw, column)."""
@@ -224,7 +231,9 @@ class Enough:
             self._text = f"{collected.broken[0]} is not finite"
             return True
         wanted = self._settings.target_ess
-        ess, rhat = _worst(collected.sampled())
+        ess, rhat = wanted, 1.0
+        if collected.much:
+            ess, rhat = _worst(collected.sampled())
         if ess >= wanted and rhat <= MAX_RHAT:
             ess, rhat = _worst(collected.judged())
         self._text = f"ESS {ess:.0f} of {wanted:.0f}, R-hat {rhat:.3f}"
@@ -233,8 +242,8 @@ class Enough:
         # R-hat squared is above one by about the number of chains over the effective draws.
         excess = (rhat**2 - 1.0) / (MAX_RHAT**2 - 1.0) if np.isfinite(rhat) else np.inf
         needed = n * max(wanted / max(ess, 1.0), excess)
-        self.expected = float(np.clip(needed, n + CHUNK, self._settings.max_draws))
-        self.next_check = int(np.clip(0.9 * needed, n + CHUNK, 1.5 * n))
+        self.expected = float(np.clip(needed, n + collected.length, self._settings.max_draws))
+        self.next_check = int(np.clip(0.9 * needed, n + collected.length, 1.5 * n))
         return False
 
 

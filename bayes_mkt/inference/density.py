@@ -92,6 +92,8 @@ class Density:
     coordinates
         ``(arguments, points) -> (points that are sampled)`` of points (draw, size) of the
         variables in `layout`; None where these are the same.
+    scales
+        Entries of the sampled vector that set how far group effects spread.
     """
 
     layout: Layout
@@ -101,6 +103,7 @@ class Density:
     complete: Callable[[Array, Array, Any], Array] | None
     reform: Reform | None = None
     coordinates: Coordinates | None = None
+    scales: tuple[int, ...] = ()
 
     @property
     def forms(self) -> Forms:

@@ -36,12 +36,15 @@ class GroupGraphs:
         Mean and SD that the prior gives each entry, flat (entry,).
     factor
         What each entry is multiplied by to give theta; one where the form is centred.
+    scales
+        Names of the value variables that `spread` and `factor` depend on.
     """
 
     name: str
     location: Graph
     spread: Graph
     factor: Graph
+    scales: tuple[str, ...]
 
 
 def group_graphs(
@@ -75,11 +78,13 @@ def group_graphs(
     found.sort(key=lambda group: sum(1 for _ in ancestors(list(group[1:]))))
     groups = []
     for value, *parameters in found:
-        flat = (
+        mean, sd, factor = (
             pt.broadcast_to(graph, shapes[value.name]).ravel()
             for graph in model.replace_rvs_by_values(parameters)
         )
-        groups.append(GroupGraphs(value.name, *flat))
+        above = set(ancestors([sd, factor]))
+        scales = tuple(v.name for v in model.value_vars if v in above)
+        groups.append(GroupGraphs(value.name, mean, sd, factor, scales))
     return groups
 
 

@@ -24,8 +24,13 @@ Array = jax.Array
 Record = dict[str, Array]
 Loop = tuple[Any, Any, Array, Array, Record]
 CHUNK = 50
+# Few variables take less time than it takes to look at them.
+FEW, LONG_CHUNK = 100, 400
 LOOK_AGAIN = 100
 REFUSED = 0.01
+# The usual 0.05, around ten times the step, suits acceptance averaged over a trajectory. At its end
+# it falls from one to nothing within a factor of two of the step, and the adaptation would swing.
+CALM = 0.2
 SHARED = 2**31 - 1
 CAUTION = 1
 CAUTIOUS = 0.05
@@ -120,6 +125,11 @@ class Chunk:
         return int(self.positions.shape[1])
 
 
+def chunk_length(size: int) -> int:
+    """Return the draws between two looks at a run in `size` dimensions, after warmup."""
+    return LONG_CHUNK if size <= FEW else CHUNK
+
+
 def run(
     density: Density,
     state: State,
@@ -149,7 +159,8 @@ def run(
     target_accept
         Mean acceptance probability that the step size aims at.
     """
-    chains = len(state.positions)
+    chains, size = state.positions.shape
+    length = chunk_length(size)
     mesh = chain_mesh(chains)
     advance = _compiled(density.log_density, kernel, mesh, target_accept)
     along = NamedSharding(mesh, PartitionSpec(CHAIN_AXIS))
@@ -161,7 +172,7 @@ def run(
     history: np.ndarray | None = None
     while True:
         warming = state.done < warmup
-        count = min(CHUNK, warmup - state.done) if warming else CHUNK
+        count = min(CHUNK, warmup - state.done) if warming else length
         orders = _orders(state, warming, count)
         carry = jax.device_put(Carry(jnp.asarray(state.positions), keys), along)
         carry, adapted, positions, info = advance(carry, shared, orders, arguments)
@@ -223,7 +234,7 @@ def _compiled(
 ) -> Callable[[Carry, Array, Orders, Any], tuple[Carry, Array, Array, Record]]:
     """Return the jitted chunk of a run; every run with equal arguments shares it."""
     init, step = kernel()
-    step_begin, step_update, _ = dual_averaging_adaptation(target_accept)
+    step_begin, step_update, _ = dual_averaging_adaptation(target_accept, gamma=CALM)
 
     def chunk(
         carry: Carry, shared: Array, orders: Orders, arguments: Any
@@ -256,7 +267,8 @@ def _compiled(
 
         whitened = jax.vmap(partial(_shrink, orders))(carry.position)
         states = jax.vmap(lambda u: init(u, density))(whitened)
-        adapting = _per_chain(step_begin(orders.step_size), chains)
+        first = step_begin(orders.step_size)._replace(mu=jnp.log(orders.step_size))
+        adapting = _per_chain(first, chains)
         refusals = jnp.zeros(chains, jnp.int32)
         positions, record = _blank(chains, size, carry.position.dtype)
         states, adapting, _, positions, record = jax.lax.fori_loop(
@@ -285,8 +297,9 @@ def _sizes(orders: Orders, adapted: Array, refusals: Array, keys: Array) -> Arra
 def _blank(chains: int, size: int, dtype: Any) -> tuple[Array, Record]:
     """Return arrays for the positions and statistics of a chunk."""
     dtypes: dict[str, Any] = {"diverging": bool, "n_steps": jnp.int32}
-    record = {name: jnp.zeros((chains, CHUNK), dtypes.get(name, dtype)) for name in STATS}
-    return jnp.zeros((chains, CHUNK, size), dtype), record
+    length = chunk_length(size)
+    record = {name: jnp.zeros((chains, length), dtypes.get(name, dtype)) for name in STATS}
+    return jnp.zeros((chains, length, size), dtype), record
 
 
 def _caution(key: Array) -> Array:

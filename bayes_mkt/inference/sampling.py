@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
 from bayes_mkt import __version__, seeds
@@ -19,18 +18,18 @@ from bayes_mkt.inference import kernels
 from bayes_mkt.inference.approximate import approximate
 from bayes_mkt.inference.checkpoint import Checkpoint
 from bayes_mkt.inference.collect import Collector, Enough
-from bayes_mkt.inference.density import Density, gradient_of, initial_positions
+from bayes_mkt.inference.density import Density, initial_positions
 from bayes_mkt.inference.evaluate import stored_values
 from bayes_mkt.inference.layout import layout_of_draws
 from bayes_mkt.inference.prepared import prepared
 from bayes_mkt.inference.progress import reporter
 from bayes_mkt.inference.psis import MARKS
-from bayes_mkt.inference.run import CHUNK, State, run
+from bayes_mkt.inference.run import State, chunk_length, run
 from bayes_mkt.inference.session import Session, about_run
+from bayes_mkt.inference.start import begin
 from bayes_mkt.inference.store import Draws
 from bayes_mkt.inference.target import Target
 from bayes_mkt.inference.terms import unusable_terms
-from bayes_mkt.inference.warmup import begin
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -187,7 +186,8 @@ def _sample(
     limit = settings.draws or settings.max_draws
     with reporter(progress) as show:
         posterior, density = prepared(model, settings.collapse)
-        kept = Draws(-(-limit // CHUNK) * CHUNK)
+        chunk = chunk_length(density.start.size)
+        kept = Draws(-(-limit // chunk) * chunk)
         key = seeds.key(settings.seed, "collapsed block")
         collected = Collector(posterior, density, names, key, kept)
         checkpoint = None
@@ -225,15 +225,7 @@ def _begin(posterior: Target, density: Density, settings: Settings) -> State:
         rng=rng,
         terms=partial(unusable_terms, posterior.model),
     )
-    gradient, count = gradient_of(density), 0
-
-    def counted(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        nonlocal count
-        count += len(points)
-        return gradient(points)
-
-    tuning, starts = begin(counted, starts, rng)
-    return State(starts, tuning, density.forms, gradients=count)
+    return begin(density, starts, rng)
 
 
 def _approximate(

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayes_mkt.inference.axes import axes_of
-from bayes_mkt.inference.mode import Gradient, climb, curvature, curvature_scale
+from bayes_mkt.inference.mode import Gradient, curvature
 
 MAX_DENSE = 200
 SLOW = 0.9
 QUICK = 0.5
 MAX_REACH = 8.0
 MAX_LENGTH = 1000
-DEPTH = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,47 +48,24 @@ class Tuning:
             u = u + ((u @ self.axes) * (self.stretch - 1.0)) @ self.axes.T
         return np.asarray(u * self.scale)
 
+    def pulled(self, slope: np.ndarray) -> np.ndarray:
+        """Return the gradient (..., size) in u of a gradient in x."""
+        if self.scale.ndim == 2:
+            return np.asarray(slope @ self.scale)
+        slope = slope * self.scale
+        if self.axes is not None and self.stretch is not None:
+            slope = slope + ((slope @ self.axes) * (self.stretch - 1.0)) @ self.axes.T
+        return np.asarray(slope)
+
+    def along_axes(self, hessian: np.ndarray, unit: np.ndarray, count: int | None = None) -> Tuning:
+        """Return the tuning of a Gaussian with a precision matrix; see `axes_of`."""
+        scale, axes, stretch = axes_of(hessian, unit, count)
+        return replace(self, scale=scale, axes=axes, stretch=stretch)
+
     @property
     def longest(self) -> int:
         """Return the largest number of leapfrog steps of a trajectory."""
         return int(np.clip(np.ceil(self.reach * np.pi / self.step_size), 1, MAX_LENGTH))
-
-
-def begin(
-    gradient: Gradient, starts: np.ndarray, rng: np.random.Generator
-) -> tuple[Tuning, np.ndarray]:
-    """Return the first tuning and starting points near modes, one for each chain.
-
-    Each chain climbs from its own start; the scale is that of the curvature at the best point,
-    and each chain starts at a draw from that Gaussian around where it came to, or there if the
-    draw isn't plausible.
-
-    Parameters
-    ----------
-    gradient
-        Points (chain, size) to log-densities and gradients.
-    starts
-        (chain, size), with finite density.
-    rng
-        Source of the draws.
-    """
-    chains, size = starts.shape
-    tops, values = climb(gradient, starts)
-    best = tops[int(np.argmax(values))]
-    if size <= MAX_DENSE:
-        scale = curvature_scale(gradient, best, chains)
-        tuning = None if scale is None else Tuning(scale)
-    else:
-        hessian = curvature(gradient, best, chains)
-        tuning = None if hessian is None else _along_axes(Tuning(np.ones(size)), hessian, None)
-    if tuning is None:
-        return Tuning(np.eye(size) if size <= MAX_DENSE else np.ones(size)), starts
-    points = tops + tuning.stretched(rng.normal(size=starts.shape))
-    value, slope = gradient(points)
-    # A draw of a normal lies size / 2 below its top on average. One that lies far deeper shows that
-    # the density isn't normal there: too steep a place for any step size, where a chain would stay.
-    fine = (value >= values - size - DEPTH) & np.isfinite(slope).all(axis=1)
-    return tuning, np.where(fine[:, None], points, tops)
 
 
 def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> Tuning:
@@ -102,7 +78,7 @@ def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> Tuning:
     draws
         (chain, draw, size), recent draws of all chains.
     gradient
-        As for `begin`.
+        Points (chain, size) to log-densities and gradients.
     """
     flat = draws.reshape(-1, draws.shape[-1])
     sd = flat.std(axis=0)
@@ -111,12 +87,7 @@ def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> Tuning:
     hessian = curvature(gradient, flat.mean(axis=0), len(draws))
     if hessian is None:
         return tuning
-    return _along_axes(replace(tuning, scale=sd), hessian, tuning.axes.shape[1])
-
-
-def _along_axes(tuning: Tuning, hessian: np.ndarray, count: int | None) -> Tuning:
-    scale, axes, stretch = axes_of(hessian, tuning.scale, count)
-    return replace(tuning, scale=scale, axes=axes, stretch=stretch)
+    return tuning.along_axes(hessian, sd, tuning.axes.shape[1])
 
 
 def learn(tuning: Tuning, draws: np.ndarray, step_size: float, *, final: bool) -> Tuning:

@@ -1,0 +1,118 @@
+"""Where the chains begin: near modes, with a scale from the curvature there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from bayes_mkt.inference.density import Density, gradient_of
+from bayes_mkt.inference.mode import (
+    Gradient,
+    climb,
+    curvature,
+    curvature_diagonal,
+    curvature_scale,
+)
+from bayes_mkt.inference.run import State
+from bayes_mkt.inference.warmup import MAX_DENSE, Tuning
+
+DEPTH = 10.0
+CLIMBS = (50, 100)
+
+
+def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> State:
+    """Return the first tuning and starting points near modes, one for each chain.
+
+    Each chain climbs from its own start; the scale is that of the curvature at the best point, and
+    each chain starts at a draw from that Gaussian around where it came to, or there if the draw
+    isn't plausible.
+
+    Parameters
+    ----------
+    density
+        What is sampled, in its first form.
+    starts
+        (chain, size), with finite density.
+    rng
+        Source of the draws.
+    """
+    chains, size = starts.shape
+    compiled, count = gradient_of(density), 0
+
+    def gradient(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal count
+        count += len(points)
+        return compiled(points)
+
+    if size <= MAX_DENSE:
+        tops, values = climb(gradient, starts)
+    else:
+        tops, values = _climb_far(gradient, starts, density.scales, rng)
+    tuning = _curved(gradient, tops[int(np.argmax(values))], chains)
+    if tuning is None:
+        tuning = Tuning(np.eye(size) if size <= MAX_DENSE else np.ones(size))
+    else:
+        starts = _plausible(gradient, tops, values, tuning, rng)
+        # Beskos et al. (2013): what keeps the acceptance of a trajectory falls with the size so.
+        tuning = replace(tuning, step_size=size**-0.25)
+    return State(starts, tuning, density.forms, gradients=count)
+
+
+def _climb_far(
+    gradient: Gradient, starts: np.ndarray, held: Sequence[int], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return points of higher density in many dimensions, as `climb`.
+
+    Each variable is measured by its curvature at the best point so far, without which L-BFGS takes
+    several times the gradients. The spread of many effects is held where it was: the mode of these
+    together lies far from the mass of the posterior, at a spread so large that none of the
+    standardised effects is far from zero, or at none.
+    """
+    tops, values = starts, gradient(starts)[0]
+    for iterations in CLIMBS:
+        best = tops[int(np.argmax(values))]
+        curve = np.abs(curvature_diagonal(gradient, best, len(starts), rng))
+        unit = np.where(np.isfinite(curve), np.maximum(curve, 1.0), 1.0) ** -0.5
+        unit[list(held)] = 0.0
+        steps, values = climb(
+            partial(_in_units, gradient, tops, unit), np.zeros_like(tops), iterations=iterations
+        )
+        tops = tops + steps * unit
+    return tops, values
+
+
+def _in_units(
+    gradient: Gradient, origin: np.ndarray, unit: np.ndarray, u: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return log-density and gradient in u, where x = origin + unit u."""
+    value, slope = gradient(origin + u * unit)
+    return value, slope * unit
+
+
+def _curved(gradient: Gradient, best: np.ndarray, chains: int) -> Tuning | None:
+    """Return the tuning of the Gaussian with the curvature at a point; None if it has none."""
+    if best.size <= MAX_DENSE:
+        scale = curvature_scale(gradient, best, chains)
+        return None if scale is None else Tuning(scale)
+    hessian = curvature(gradient, best, chains)
+    unit = np.ones(best.size)
+    return None if hessian is None else Tuning(unit).along_axes(hessian, unit)
+
+
+def _plausible(
+    gradient: Gradient,
+    tops: np.ndarray,
+    values: np.ndarray,
+    tuning: Tuning,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return a draw around each of `tops`, or that itself where the draw isn't plausible."""
+    points = tops + tuning.stretched(rng.normal(size=tops.shape))
+    value, slope = gradient(points)
+    # A draw of a normal lies size / 2 below its top on average. One that lies far deeper shows that
+    # the density isn't normal there: too steep a place for any step size, where a chain would stay.
+    fine = (value >= values - tops.shape[1] - DEPTH) & np.isfinite(slope).all(axis=1)
+    return np.where(fine[:, None], points, tops)
