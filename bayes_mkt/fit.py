@@ -110,7 +110,7 @@ def sample(
         `draws` is None), with the k-hat of the weights as verdict. It fails above 0.7, and the
         draws are then those of the approximation, not resampled.
     target_accept
-        Mean acceptance probability that the step size aims at (0.8).
+        Mean acceptance probability that the step size aims at (0.9).
     collapse
         `"auto"` (default) integrates out, exactly, the Normal variables that enter the mean of a
         Normal likelihood linearly, and draws them back exactly; a list of names integrates out

@@ -18,7 +18,7 @@ from bayes_mkt.errors import SamplingError
 from bayes_mkt.inference.density import Density, gradient_of, initial_positions
 from bayes_mkt.inference.evaluate import log_densities
 from bayes_mkt.inference.lowrank import LOG_2PI, LowRank, along_path
-from bayes_mkt.inference.mode import Gradient, climb, curvature_scale
+from bayes_mkt.inference.mode import MAX_CURVED, Gradient, climb, curvature_scale
 from bayes_mkt.inference.psis import Importance, effective_size, resampled, smoothed
 
 PATHS = 8
@@ -123,8 +123,9 @@ def _polished(gradient: Gradient, mode: np.ndarray) -> tuple[np.ndarray, np.ndar
         scale = curvature_scale(gradient, mode, PATHS)
         if scale is None:
             raise SamplingError(
-                "sampler='laplace' needs a finite curvature at the mode, and at most 2,000 "
-                f"sampled dimensions (here {mode.size}). Use sampler='hmc' or 'pathfinder'."
+                "sampler='laplace' needs a finite curvature at the mode, and at most "
+                f"{MAX_CURVED:,} sampled dimensions (here {mode.size}). "
+                "Use sampler='hmc' or 'pathfinder'."
             )
         better = _newton(gradient, mode, scale) if steps < NEWTON_STEPS else None
         if better is None:

@@ -25,7 +25,7 @@ Record = dict[str, Array]
 Loop = tuple[Any, Any, Array, Array, Record]
 CHUNK = 50
 # Few variables take less time than it takes to look at them.
-FEW, LONG_CHUNK = 100, 400
+FEW, LONG_CHUNK = 20, 400
 LOOK_AGAIN = 100
 REFUSED = 0.01
 # The usual 0.05, around ten times the step, suits acceptance averaged over a trajectory. At its end

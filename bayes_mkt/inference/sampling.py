@@ -62,7 +62,7 @@ class Settings:
     max_draws: int = 10_000
     warmup: int | None = None
     sampler: str = "hmc"
-    target_accept: float = 0.8
+    target_accept: float = 0.9
     collapse: str | Sequence[str] | None = "auto"
     checkpoint: str | Path | None = None
 

@@ -27,16 +27,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def model(sd: float = 1.0, shift: float = 0.0) -> pm.Model:
-    """Return a model with a block that is integrated out, group effects, and a derived array."""
-    with pm.Model(coords={"group": list("abcde")}) as built:
+    """Return a model with a block that is integrated out, group effects, and a derived array.
+
+    It has so many variables that chunks are short.
+    """
+    with pm.Model(coords={"group": list("abcde"), "cell": range(20)}) as built:
         x = pm.Data("x", np.linspace(-1.0, 1.0, 40).reshape(5, 8))
         scale = pm.HalfNormal("scale", sd)
         effect = pm.Normal("effect", 0.0, 1.0, dims="group")
         mean = effect[:, None] * x
         pm.Deterministic("mean", mean + shift)
         spread = pm.HalfNormal("spread", 1.0)
-        level = pm.Normal("level", 0.0, spread, dims="group")
-        pm.Poisson("count", pm.math.exp(level), observed=[1, 0, 4, 2, 7])
+        level = pm.Normal("level", 0.0, spread, dims="cell")
+        pm.Poisson("count", pm.math.exp(level), observed=3 * np.arange(20) % 8)
         pm.Normal("y", mean, scale, observed=np.sin(np.arange(40.0)).reshape(5, 8))
     return built
 

@@ -190,7 +190,7 @@ OTHERS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"draws": 300}, "draws is 260 there and 300 now"),
     ({}, {"chains": 4}, "chains is 8 there and 4 now"),
     ({}, {"warmup": 200}, "warmup is 300 there and 200 now"),
-    ({}, {"target_accept": 0.9}, "target_accept is 0.8 there and 0.9 now"),
+    ({}, {"target_accept": 0.8}, "target_accept is 0.9 there and 0.8 now"),
     ({}, {"sampler": "nuts"}, "sampler is 'hmc' there and 'nuts' now"),
     ({}, {"collapse": None}, "collapse is 'auto' there and None now"),
     ({}, {"var_names": ["scale"]}, "value at the start of effect is .* there and None now"),
