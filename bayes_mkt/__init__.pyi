@@ -10,8 +10,12 @@ from .fit import fit as fit
 from .fit import sample as sample
 from .inference.diagnostics import Diagnostics as Diagnostics
 from .inference.diagnostics import diagnose as diagnose
+from .media_mix.adstock import BinomialAdstock as BinomialAdstock
+from .media_mix.adstock import DelayedAdstock as DelayedAdstock
 from .media_mix.adstock import GeometricAdstock as GeometricAdstock
 from .media_mix.adstock import NoAdstock as NoAdstock
+from .media_mix.adstock import WeibullCDFAdstock as WeibullCDFAdstock
+from .media_mix.adstock import WeibullPDFAdstock as WeibullPDFAdstock
 from .media_mix.counterfactual import adstock_weights as adstock_weights
 from .media_mix.counterfactual import baseline_sales as baseline_sales
 from .media_mix.counterfactual import contributions as contributions
@@ -25,8 +29,12 @@ from .media_mix.predictive import prior_predictive as prior_predictive
 from .media_mix.returns import marginal_roi as marginal_roi
 from .media_mix.returns import response_curves as response_curves
 from .media_mix.returns import roi as roi
+from .media_mix.saturation import ExponentialSaturation as ExponentialSaturation
 from .media_mix.saturation import HillSaturation as HillSaturation
+from .media_mix.saturation import LogisticSaturation as LogisticSaturation
+from .media_mix.saturation import MichaelisMentenSaturation as MichaelisMentenSaturation
 from .media_mix.saturation import NoSaturation as NoSaturation
+from .media_mix.saturation import PowerSaturation as PowerSaturation
 from .media_mix.seasonality import Fourier as Fourier
 from .priors import Prior as Prior
 from .publish import report_media_mix as report_media_mix

@@ -11,7 +11,7 @@ from importlib import import_module
 
 from cyclopts import App
 
-NAMES = ("calibration", "gradient", "growth", "roi_coverage", "samplers")
+NAMES = ("calibration", "gradient", "growth", "refit", "roi_coverage", "samplers")
 
 
 def run_all() -> None:

@@ -7,11 +7,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import bayes_mkt as bm
+from bayes_mkt.media_mix.adstock import Adstock
 from bayes_mkt.media_mix.model import PRIORS
+from bayes_mkt.media_mix.saturation import Saturation
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,7 +90,12 @@ def test_coverage_is_that_of_the_result() -> None:
 
 def test_page_states_the_default_priors() -> None:
     rows = re.findall(r"^\| `(\w+)`[^|]*\| (.+) \|$", between(NUMBERS, "priors"), re.MULTILINE)
-    curves = {**bm.GeometricAdstock().priors, **bm.HillSaturation(slope=None).priors}
+    families = [
+        *(make() for make in get_args(Adstock)),
+        *(make() for make in get_args(Saturation)),
+        bm.HillSaturation(slope=None),
+    ]
+    curves = {name: prior for family in families for name, prior in family.priors.items()}
     known = {
         name: f"{prior.dist}({', '.join(f'{k}={v}' for k, v in prior.parameters)})"
         for name, prior in {**PRIORS, **curves}.items()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import bayes_mkt as bm
 from bayes_mkt.errors import SpecError
+from bayes_mkt.media_mix.adstock import Adstock
+from bayes_mkt.media_mix.saturation import Saturation
 from bayes_mkt.specs import check_keys, from_table
 
 __all__ = ["media_mix_spec"]
@@ -15,8 +17,8 @@ __all__ = ["media_mix_spec"]
 WHERE: Final = "[model]"
 PRESETS: Final = ("meridian",)
 PARTS: Final = {
-    "adstock": (bm.GeometricAdstock, bm.NoAdstock),
-    "saturation": (bm.HillSaturation, bm.NoSaturation),
+    "adstock": get_args(Adstock),
+    "saturation": get_args(Saturation),
     "seasonality": (bm.Fourier,),
 }
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import numpy as np
 import pytensor.tensor as pt
 
 from bayes_mkt.errors import SpecError
 from bayes_mkt.priors import Prior
+
+HALF = Prior("TruncatedNormal", mu=0.8, sigma=0.8, lower=0.1, upper=10.0)
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,8 @@ class HillSaturation:
     @property
     def priors(self) -> Mapping[str, Prior]:
         """Return the default priors of the parameters."""
-        half = Prior("TruncatedNormal", mu=0.8, sigma=0.8, lower=0.1, upper=10.0)
         slope = {} if self.slope is not None else {"slope": Prior("LogNormal", mu=0.0, sigma=0.4)}
-        return {"half_saturation": half, **slope}
+        return {"half_saturation": HALF, **slope}
 
     def curve(self, x: Any, parameters: Mapping[str, Any]) -> Any:
         """Return h(x), in [0, 1), for x >= 0; parameters broadcast against x."""
@@ -53,10 +55,92 @@ class HillSaturation:
         if self.slope == 1.0:
             return pt.as_tensor(x) / (x + half)
         slope = parameters["slope"] if self.slope is None else self.slope
-        # At x = 0 the power's derivative in the slope is 0 * log 0: kept away from it.
-        positive = pt.gt(x, 0)
-        ratio = (pt.switch(positive, x, 1.0) / half) ** slope
-        return pt.switch(positive, ratio / (1.0 + ratio), 0.0)
+        ratio = _power(pt.as_tensor(x) / half, slope)
+        return ratio / (1.0 + ratio)
+
+
+class _ByHalfSaturation:
+    """Curves with one parameter, the exposure with half the full effect."""
+
+    priors: ClassVar[Mapping[str, Prior]] = MappingProxyType({"half_saturation": HALF})
+
+
+@dataclass(frozen=True)
+class MichaelisMentenSaturation(_ByHalfSaturation):
+    """Michaelis-Menten curve, h(x) = x / (x + k): the Hill curve of slope 1, by its other name.
+
+    Notes
+    -----
+    Parameter `half_saturation` (channel), k, in units of the median of the channel's non-zero
+    exposure per head; also of the curves below.
+
+    Examples
+    --------
+    >>> MichaelisMentenSaturation().curve(1.0, {"half_saturation": 1.0}).eval().item()
+    0.5
+    """
+
+    def curve(self, x: Any, parameters: Mapping[str, Any]) -> Any:
+        """Return h(x), in [0, 1), for x >= 0; parameters broadcast against x."""
+        return pt.as_tensor(x) / (x + parameters["half_saturation"])
+
+
+@dataclass(frozen=True)
+class ExponentialSaturation(_ByHalfSaturation):
+    """Exponential approach, h(x) = 1 - 2^(-x / k) = 1 - exp(-lambda x), lambda = log(2) / k.
+
+    Examples
+    --------
+    >>> ExponentialSaturation().curve(2.0, {"half_saturation": 1.0}).eval().round(3).item()
+    0.75
+    """
+
+    def curve(self, x: Any, parameters: Mapping[str, Any]) -> Any:
+        """Return h(x), in [0, 1), for x >= 0; parameters broadcast against x."""
+        return -pt.expm1(-np.log(2.0) * pt.as_tensor(x) / parameters["half_saturation"])
+
+
+@dataclass(frozen=True)
+class LogisticSaturation(_ByHalfSaturation):
+    """Logistic curve, h(x) = (1 - exp(-lambda x)) / (1 + exp(-lambda x)), lambda = log(3) / k.
+
+    It equals tanh(lambda x / 2), so that with the half-saturation as parameter the tanh curve of
+    other packages, tanh(x / c) with c = 2 / lambda, is this one. Compared with the Hill curve of
+    equal half-saturation it is straighter at first and sooner full.
+
+    Examples
+    --------
+    >>> LogisticSaturation().curve(2.0, {"half_saturation": 1.0}).eval().round(3).item()
+    0.8
+    """
+
+    def curve(self, x: Any, parameters: Mapping[str, Any]) -> Any:
+        """Return h(x), in [0, 1), for x >= 0; parameters broadcast against x."""
+        return pt.tanh(0.5 * np.log(3.0) * pt.as_tensor(x) / parameters["half_saturation"])
+
+
+@dataclass(frozen=True)
+class PowerSaturation:
+    """Power law, h(x) = x^q with 0 < q < 1: returns diminish, but the effect has no bound.
+
+    Notes
+    -----
+    Parameter `exponent` (channel), q: the percentage by which the effect grows for each percent
+    of exposure. A coefficient is then the effect at an exposure of 1.
+
+    Examples
+    --------
+    >>> PowerSaturation().curve(4.0, {"exponent": 0.5}).eval().item()
+    2.0
+    """
+
+    priors: ClassVar[Mapping[str, Prior]] = MappingProxyType(
+        {"exponent": Prior("Beta", alpha=3.0, beta=3.0)}
+    )
+
+    def curve(self, x: Any, parameters: Mapping[str, Any]) -> Any:
+        """Return h(x) for x >= 0; parameters broadcast against x."""
+        return _power(x, parameters["exponent"])
 
 
 @dataclass(frozen=True)
@@ -76,4 +160,18 @@ class NoSaturation:
         return pt.as_tensor(x)
 
 
-Saturation = HillSaturation | NoSaturation
+Saturation = (
+    HillSaturation
+    | MichaelisMentenSaturation
+    | ExponentialSaturation
+    | LogisticSaturation
+    | PowerSaturation
+    | NoSaturation
+)
+
+
+def _power(x: Any, exponent: Any) -> Any:
+    """Return x^exponent, and zero with derivatives of zero where x is."""
+    # There the power's own derivatives are 0 * log 0 in the exponent, and infinite in x below 1.
+    positive = pt.gt(x, 0)
+    return pt.switch(positive, pt.switch(positive, x, 1.0) ** exponent, 0.0)

@@ -21,6 +21,19 @@ CHANNELS = 4
 # other.
 ADSTOCKS: dict[str, tuple[Callable[[int], Adstock], dict[str, list[float]]]] = {
     "geometric": (bm.GeometricAdstock, {"adstock_alpha": [0.0, 0.3, 0.9, 1.0]}),
+    "delayed": (
+        lambda lag: bm.DelayedAdstock(max(lag, 1)),
+        {"adstock_alpha": [0.0, 0.3, 0.9, 1.0], "adstock_delay": [0.0, 0.5, 1.0, 0.3]},
+    ),
+    "binomial": (bm.BinomialAdstock, {"adstock_alpha": [0.0, 0.3, 0.9, 1.0]}),
+    "weibull density": (
+        bm.WeibullPDFAdstock,
+        {"adstock_shape": [0.2, 1.0, 3.0, 9.0], "adstock_scale": [0.1, 1.0, 3.0, 40.0]},
+    ),
+    "weibull retention": (
+        bm.WeibullCDFAdstock,
+        {"adstock_shape": [0.2, 1.0, 3.0, 9.0], "adstock_scale": [0.1, 1.0, 3.0, 40.0]},
+    ),
     "none": (lambda _: bm.NoAdstock(), {}),
 }
 
@@ -74,7 +87,10 @@ def test_gradients_are_finite_inside_the_range(name: str) -> None:
     slopes = pytensor.function(
         list(inputs.values()), pytensor.grad(total, list(inputs.values())), mode="FAST_COMPILE"
     )
-    edges = [np.clip(value, 1e-12, 1 - 1e-12) for value in parameters.values()]
+    edges = [
+        np.clip(value, 1e-12, 1 - 1e-12) if key == "adstock_alpha" else np.asarray(value)
+        for key, value in parameters.items()
+    ]
     assert all(np.isfinite(slope).all() for slope in slopes(*edges))
 
 
@@ -99,6 +115,41 @@ def test_geometric_half_life() -> None:
     alpha = 0.5 ** (1 / half_life)
     found = bm.GeometricAdstock(8).weights({"adstock_alpha": [alpha]}).eval(mode="FAST_COMPILE")
     np.testing.assert_allclose(found[0, 2:] / found[0, :-2], 0.5)
+
+
+def test_delayed_weights_lie_around_their_peak() -> None:
+    values = {"adstock_alpha": [0.8, 0.8], "adstock_delay": [0.0, 3.0]}
+    found = bm.DelayedAdstock(6).weights(values).eval(mode="FAST_COMPILE")
+    raw = 0.8 ** ((np.arange(7.0) - 3.0) ** 2)
+    np.testing.assert_allclose(found[1], raw / raw.sum())
+    np.testing.assert_array_equal(found.argmax(axis=1), [0, 3])
+
+
+def test_binomial_weights() -> None:
+    found = weights("binomial", 3)
+    raw = (1 - np.arange(4) / 4) ** (1 / 0.3 - 1)
+    np.testing.assert_allclose(found[1], raw / raw.sum())
+    np.testing.assert_allclose(found[0], [1, 0, 0, 0])
+    np.testing.assert_allclose(found[3], 0.25)
+
+
+def test_weibull_weights_are_those_of_the_distribution() -> None:
+    from scipy.stats import weibull_min
+
+    for name in ("weibull density", "weibull retention"):
+        found = weights(name, 8)
+        shapes, scales = ADSTOCKS[name][1].values()
+        for row, k, s in zip(found[1:3], shapes[1:3], scales[1:3], strict=True):
+            if name == "weibull density":
+                raw = weibull_min(k, scale=s).pdf(np.arange(1, 10))
+            else:
+                raw = np.cumprod([1.0, *weibull_min(k, scale=s).sf(np.arange(1, 9))])
+            np.testing.assert_allclose(row, raw / raw.sum(), atol=1e-14)
+
+
+def test_a_delay_needs_a_lag() -> None:
+    with pytest.raises(bm.SpecError, match="max_lag=0 must be an integer >= 1"):
+        bm.DelayedAdstock(0)
 
 
 def test_no_adstock_is_geometric_adstock_without_lags() -> None:

@@ -52,17 +52,31 @@ def _carry(x: Array, spec: bm.MediaMix, values: Values) -> Array:
         return x
     lags = np.arange(spec.adstock.max_lag + 1)
     out = np.zeros_like(x)
-    for m, alpha in enumerate(values["adstock_alpha"]):
-        weights = alpha**lags / (alpha**lags).sum()
+    for m in range(x.shape[2]):
+        weights = _decay(lags, spec, {k: v[m] for k, v in values.items() if "adstock_" in k})
+        weights = weights / weights.sum()
         for t in range(x.shape[1]):
             for lag in lags[: t + 1]:
                 out[:, t, m] += weights[lag] * x[:, t - lag, m]
     return out
 
 
+def _decay(lags: Array, spec: bm.MediaMix, values: dict[str, float]) -> Array:
+    if isinstance(spec.adstock, bm.DelayedAdstock):
+        return values["adstock_alpha"] ** ((lags - values["adstock_delay"]) ** 2)
+    if isinstance(spec.adstock, bm.WeibullPDFAdstock):
+        shape, age = values["adstock_shape"], (lags + 1) / values["adstock_scale"]
+        return age ** (shape - 1) * np.exp(-(age**shape))
+    return values["adstock_alpha"] ** lags
+
+
 def _saturate(x: Array, spec: bm.MediaMix, values: Values) -> Array:
     if isinstance(spec.saturation, bm.NoSaturation):
         return x
+    if isinstance(spec.saturation, bm.PowerSaturation):
+        return x ** values["exponent"]
+    if isinstance(spec.saturation, bm.ExponentialSaturation):
+        return 1 - 0.5 ** (x / values["half_saturation"])
     slope = values["slope"] if spec.saturation.slope is None else spec.saturation.slope
     return x**slope / (x**slope + values["half_saturation"] ** slope)
 

@@ -71,6 +71,14 @@ MODELS: dict[str, tuple[bm.MediaMix, str]] = {
         ),
         "mixed",
     ),
+    "delayed": (
+        bm.MediaMix(adstock=bm.DelayedAdstock(3), saturation=bm.ExponentialSaturation()),
+        "paid",
+    ),
+    "weibull": (
+        bm.MediaMix(adstock=bm.WeibullPDFAdstock(3), saturation=bm.PowerSaturation()),
+        "mixed",
+    ),
     "masked": (
         bm.MediaMix(adstock=SHORT, saturation=bm.HillSaturation(slope=2.0), knots=2),
         "masked",
