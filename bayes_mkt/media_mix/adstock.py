@@ -68,7 +68,7 @@ class GeometricAdstock:
 
 @dataclass(frozen=True)
 class DelayedAdstock:
-    """Decay around a delayed peak, w_l proportional to alpha^((l - delay)^2) (Jin et al. 2017, eq. 2).
+    """Decay around a later peak, w_l proportional to alpha^((l - d)^2) (Jin et al. 2017, eq. 2).
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class DelayedAdstock:
     Notes
     -----
     Parameters `adstock_alpha` (channel), in [0, 1): small where the effect lies close around its
-    peak; and `adstock_delay` (channel), the lag of the peak in periods, uniform from 0 to
+    peak; and `adstock_delay` (channel), d, the lag of the peak in periods, uniform from 0 to
     `max_lag` if no other prior is given.
 
     Examples
