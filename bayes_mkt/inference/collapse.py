@@ -38,6 +38,8 @@ Array = jax.Array
 MAX_HUBS = 300
 TOLERANCE = 1e-8
 TINY = 1e-300
+# A program that runs three times need not be fast.
+QUICK = {"xla_backend_optimization_level": 0}
 
 
 def collapse(
@@ -277,7 +279,7 @@ def _both_sides(
         given = value - arrow.log_integral(form) - 0.5 * b.size * LOG_2PI - jnp.sum(jnp.log(sd))
         return whole, collapsed(theta, arguments) + given
 
-    return jax.jit(both)
+    return jax.jit(both, compiler_options=QUICK)
 
 
 def _value(form: arrow.Quadratic, local: Array, hub: Array) -> Array:

@@ -45,13 +45,13 @@ class Kernel(NamedTuple):
     Attributes
     ----------
     init
-        ``(position, log_density) -> state``.
+        ``(position, value, gradient) -> state``, these of the log-density there.
     step
         ``(key, state, log_density, step_size, length) -> (state, info)``, with `length` the
         number of leapfrog steps, for kernels that are told it.
     """
 
-    init: Callable[[Array, LogDensity], HMCState]
+    init: Callable[[Array, Array, Array], HMCState]
     step: Callable[[Array, HMCState, LogDensity, Array, Array], tuple[HMCState, Info]]
 
 
@@ -74,7 +74,7 @@ def nuts(max_doublings: int = 10) -> Kernel:
             info.acceptance_rate, info.is_divergent, info.num_integration_steps, info.energy
         )
 
-    return Kernel(blackjax.nuts.init, step)
+    return Kernel(HMCState, step)
 
 
 def hmc() -> Kernel:
@@ -95,4 +95,4 @@ def hmc() -> Kernel:
         energy = jnp.where(info.is_accepted, info.energy, before)
         return after, Info(info.acceptance_rate, info.is_divergent, length, energy)
 
-    return Kernel(blackjax.hmc.init, step)
+    return Kernel(HMCState, step)

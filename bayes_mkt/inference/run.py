@@ -25,7 +25,7 @@ Record = dict[str, Array]
 Loop = tuple[Any, Any, Array, Array, Record]
 CHUNK = 50
 # Few variables take less time than it takes to look at them.
-FEW, LONG_CHUNK = 20, 400
+FEW, LONG_CHUNK, LONG_LESSON = 20, 400, 100
 LOOK_AGAIN = 100
 REFUSED = 0.01
 # The usual 0.05, around ten times the step, suits acceptance averaged over a trajectory. At its end
@@ -40,10 +40,12 @@ STATS = ("acceptance_rate", "diverging", "n_steps", "energy", "lp", "step_size")
 
 
 class Carry(NamedTuple):
-    """All that one chain needs to go on: position and key."""
+    """All that one chain needs to go on: position, key, log-density and its gradient."""
 
     position: Array
     key: Array
+    value: Array
+    slope: Array
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def run(
         Mean acceptance probability that the step size aims at.
     """
     chains, size = state.positions.shape
-    length = chunk_length(size)
+    length, lesson = chunk_length(size), LONG_LESSON if size <= FEW else CHUNK
     mesh = chain_mesh(chains)
     advance = _compiled(density.log_density, kernel, mesh, target_accept)
     along = NamedSharding(mesh, PartitionSpec(CHAIN_AXIS))
@@ -172,22 +174,25 @@ def run(
     history: np.ndarray | None = None
     while True:
         warming = state.done < warmup
-        count = min(CHUNK, warmup - state.done) if warming else length
+        count = min(lesson, warmup - state.done) if warming else length
         orders = _orders(state, warming, count)
-        carry = jax.device_put(Carry(jnp.asarray(state.positions), keys), along)
-        carry, adapted, positions, info = advance(carry, shared, orders, arguments)
+        # The chunk's program holds the gradient once, not a second time for where it begins: that
+        # would take a third longer to compile.
+        value, slope = map(jnp.asarray, gradient_of(density)(state.positions))
+        carry = jax.device_put(Carry(jnp.asarray(state.positions), keys, value, slope), along)
+        last, adapted, positions, info = advance(carry, shared, orders, arguments)
         drawn = np.asarray(positions)[:, :count]
         stats = {n: np.asarray(v)[:, :count] for n, v in info.items()}
         state = replace(
             state,
-            positions=np.asarray(carry.position),
+            positions=np.asarray(last),
             done=state.done + count,
             gradients=state.gradients + int(stats["n_steps"].sum()),
         )
         if warming:
             history = drawn if history is None else np.concatenate([history, drawn], axis=1)
             step_size = float(np.exp(np.mean(np.asarray(adapted))))
-            final = warmup - state.done < CHUNK
+            final = warmup - state.done < lesson
             if not final:
                 density, history = density.reformed(history)
                 arguments = jax.device_put(density.arguments, everywhere)
@@ -231,14 +236,14 @@ def _compiled(
     kernel: Callable[[], Kernel],
     mesh: Mesh,
     target_accept: float,
-) -> Callable[[Carry, Array, Orders, Any], tuple[Carry, Array, Array, Record]]:
+) -> Callable[[Carry, Array, Orders, Any], tuple[Array, Array, Array, Record]]:
     """Return the jitted chunk of a run; every run with equal arguments shares it."""
     init, step = kernel()
     step_begin, step_update, _ = dual_averaging_adaptation(target_accept, gamma=CALM)
 
     def chunk(
         carry: Carry, shared: Array, orders: Orders, arguments: Any
-    ) -> tuple[Carry, Array, Array, Record]:
+    ) -> tuple[Array, Array, Array, Record]:
         chains, size = carry.position.shape
 
         def density(u: Array) -> Array:
@@ -266,7 +271,8 @@ def _compiled(
             return states, adapting, refusals, positions.at[:, i].set(at), record
 
         whitened = jax.vmap(partial(_shrink, orders))(carry.position)
-        states = jax.vmap(lambda u: init(u, density))(whitened)
+        pulled = jax.vmap(partial(_pull, orders))(carry.slope)
+        states = jax.vmap(init)(whitened, carry.value, pulled)
         first = step_begin(orders.step_size)._replace(mu=jnp.log(orders.step_size))
         adapting = _per_chain(first, chains)
         refusals = jnp.zeros(chains, jnp.int32)
@@ -275,7 +281,7 @@ def _compiled(
             0, orders.steps, one, (states, adapting, refusals, positions, record)
         )
         last = jax.vmap(partial(_stretch, orders))(states.position)
-        return Carry(last, carry.key), adapting.log_step_size_avg, positions, record
+        return last, adapting.log_step_size_avg, positions, record
 
     chain, everywhere = PartitionSpec(CHAIN_AXIS), PartitionSpec()
     spread = jax.shard_map(
@@ -307,9 +313,8 @@ def _caution(key: Array) -> Array:
 
     It depends on nothing but the key, so the chain keeps the density invariant.
     """
-    now, factor = jax.random.split(jax.random.fold_in(key, CAUTION))
-    small = jnp.exp(jax.random.uniform(factor, minval=jnp.log(LEAST_FACTOR), maxval=0.0))
-    return jnp.where(jax.random.bernoulli(now, CAUTIOUS), small, 1.0)
+    now, share = jax.random.uniform(jax.random.fold_in(key, CAUTION), (2,))
+    return jnp.where(now < CAUTIOUS, LEAST_FACTOR**share, 1.0)
 
 
 def _stretch(orders: Orders, u: Array) -> Array:
@@ -324,6 +329,13 @@ def _shrink(orders: Orders, x: Array) -> Array:
     if orders.scale.ndim == 2:
         return solve_triangular(orders.scale, x, lower=True)
     return _along(orders.axes, 1.0 / orders.stretch, x / orders.scale)
+
+
+def _pull(orders: Orders, slope: Array) -> Array:
+    """Return the gradient in u of a gradient in x = scale u."""
+    if orders.scale.ndim == 2:
+        return orders.scale.T @ slope
+    return _along(orders.axes, orders.stretch, orders.scale * slope)
 
 
 def _along(axes: Array, stretch: Array, u: Array) -> Array:
