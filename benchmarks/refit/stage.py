@@ -57,7 +57,7 @@ def timed(make: Any) -> tuple[bm.Fit, dict[str, Any]]:
 def keep(fit: bm.Fit, path: Path) -> None:
     """Write down what the cold fit is compared with."""
     table = fit.diagnostics.table
-    columns = {name: table[name].to_numpy() for name in ("mean", "sd", "mcse_mean")}
+    columns: dict[str, Any] = {n: table[n].to_numpy() for n in ("mean", "sd", "mcse_mean")}
     np.savez(path.with_suffix(".npz"), names=table["parameter"].to_numpy().astype(str), **columns)
 
 
