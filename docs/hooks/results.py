@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-_MARK = re.compile(r"^<!-- (coverage|ranks|fits|run): (\w+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (coverage|ranks|fits|ratios|refits|run): (\w+) -->$", re.MULTILINE)
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -66,6 +66,38 @@ def _fits(result: dict[str, Any]) -> str:
     )
 
 
+def _ratios(result: dict[str, Any]) -> str:
+    """Return the speed of each posterior beside that of the best other system."""
+    cold, warm = (result["ratios"][stage]["models"] for stage in ("cold", "warm"))
+    rows = []
+    for name in cold:
+        cells = [f"`{name}`"]
+        for part in (cold[name], warm[name]):
+            cells += [f"{part['ours']:,.3g}", part["best_peer"], f"{part['ratio']:.2g}"]
+        rows.append(cells)
+    columns = [
+        "Posterior",
+        "cold, ESS/s",
+        "best peer",
+        "ratio",
+        "warm, ESS/s",
+        "best peer",
+        "ratio",
+    ]
+    return _table(columns, rows)
+
+
+def _refits(result: dict[str, Any]) -> str:
+    """Return a sentence on the time of a refit beside that of a cold fit."""
+    share = result["ratio"]
+    gap = max(row["gap"] for row in result["rows"] if "gap" in row)
+    return (
+        f"A refit took {share['same']:.2f} of the time of a cold fit in the process of the earlier "
+        f"fit, and {share['next']:.2f} of it in a new process; no posterior mean differed by more "
+        f"than {gap:.1f} Monte Carlo standard errors. The aim is {result['limit']:g}."
+    )
+
+
 def _run(result: dict[str, Any]) -> str:
     """Return a sentence on when, where and with what."""
     machine, versions = result["machine"], result["versions"]
@@ -78,7 +110,14 @@ def _run(result: dict[str, Any]) -> str:
     )
 
 
-_WRITERS = {"coverage": _coverage, "ranks": _ranks, "fits": _fits, "run": _run}
+_WRITERS = {
+    "coverage": _coverage,
+    "ranks": _ranks,
+    "fits": _fits,
+    "ratios": _ratios,
+    "refits": _refits,
+    "run": _run,
+}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
