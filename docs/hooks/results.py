@@ -73,7 +73,7 @@ def _ratios(result: dict[str, Any]) -> str:
     for name in cold:
         cells = [f"`{name}`"]
         for part in (cold[name], warm[name]):
-            cells += [f"{part['ours']:,.3g}", part["best_peer"], f"{part['ratio']:.2g}"]
+            cells += [f"{part['ours']:,.0f}", part["best_peer"], f"{part['ratio']:.2g}"]
         rows.append(cells)
     columns = [
         "Posterior",
