@@ -32,7 +32,6 @@ from .media_mix.returns import roi as roi
 from .media_mix.saturation import ExponentialSaturation as ExponentialSaturation
 from .media_mix.saturation import HillSaturation as HillSaturation
 from .media_mix.saturation import LogisticSaturation as LogisticSaturation
-from .media_mix.saturation import MichaelisMentenSaturation as MichaelisMentenSaturation
 from .media_mix.saturation import NoSaturation as NoSaturation
 from .media_mix.saturation import PowerSaturation as PowerSaturation
 from .media_mix.seasonality import Fourier as Fourier

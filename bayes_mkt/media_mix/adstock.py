@@ -22,12 +22,6 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.priors import Prior
 
 TINY = 1e-12
-_WEIBULL = MappingProxyType(
-    {
-        "adstock_shape": Prior("LogNormal", mu=0.0, sigma=0.5),
-        "adstock_scale": Prior("LogNormal", mu=0.7, sigma=0.7),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -146,12 +140,29 @@ class BinomialAdstock:
 
 
 @dataclass(frozen=True)
-class WeibullPDFAdstock:
+class _Weibull:
+    """What both forms with a Weibull distribution share: lags, shape and scale."""
+
+    max_lag: int = 8
+
+    priors: ClassVar[Mapping[str, Prior]] = MappingProxyType(
+        {
+            "adstock_shape": Prior("LogNormal", mu=0.0, sigma=0.5),
+            "adstock_scale": Prior("LogNormal", mu=0.7, sigma=0.7),
+        }
+    )
+
+    def __post_init__(self) -> None:
+        _check_lag(self.max_lag)
+
+
+@dataclass(frozen=True)
+class WeibullPDFAdstock(_Weibull):
     """Density of a Weibull distribution, w_l proportional to f(l + 1), f with shape k and scale s.
 
     f(u) = (k / s) (u / s)^(k - 1) exp(-(u / s)^k): a shape above 1 has a delayed peak, one of 1
     or less decays from the first period. As in Robyn and pymc-marketing, but for their first
-    stretching the densities to between 0 and 1, by which the last weight is always zero.
+    stretching the densities to between 0 and 1, by which the smallest weight is zero.
 
     Parameters
     ----------
@@ -169,13 +180,6 @@ class WeibullPDFAdstock:
     [[0.731, 0.269]]
     """
 
-    max_lag: int = 8
-
-    priors: ClassVar[Mapping[str, Prior]] = _WEIBULL
-
-    def __post_init__(self) -> None:
-        _check_lag(self.max_lag)
-
     def weights(self, parameters: Mapping[str, Any]) -> Any:
         """Return the weights (channel, lag); each row sums to one."""
         shape, scale = (pt.as_tensor(parameters[name])[:, None] for name in self.priors)
@@ -184,7 +188,7 @@ class WeibullPDFAdstock:
 
 
 @dataclass(frozen=True)
-class WeibullCDFAdstock:
+class WeibullCDFAdstock(_Weibull):
     """Retention that changes with age, w_l proportional to prod_{u=1..l} (1 - F(u)), F as below.
 
     F(u) = 1 - exp(-(u / s)^k) is the Weibull distribution's, so that from period u - 1 to the next
@@ -205,13 +209,6 @@ class WeibullCDFAdstock:
     >>> WeibullCDFAdstock(max_lag=1).weights(values).eval().round(3).tolist()
     [[0.731, 0.269]]
     """
-
-    max_lag: int = 8
-
-    priors: ClassVar[Mapping[str, Prior]] = _WEIBULL
-
-    def __post_init__(self) -> None:
-        _check_lag(self.max_lag)
 
     def weights(self, parameters: Mapping[str, Any]) -> Any:
         """Return the weights (channel, lag); each row sums to one."""

@@ -20,6 +20,8 @@ HALF = Prior("TruncatedNormal", mu=0.8, sigma=0.8, lower=0.1, upper=10.0)
 class HillSaturation:
     """Hill curve, h(x) = x^s / (x^s + k^s), k the half-saturation, s the slope (Jin et al. 2017).
 
+    With the default slope it is the Michaelis-Menten curve, x / (x + k).
+
     Parameters
     ----------
     slope
@@ -60,34 +62,19 @@ class HillSaturation:
 
 
 class _ByHalfSaturation:
-    """Curves with one parameter, the exposure with half the full effect."""
+    """Curves with one parameter, `half_saturation`: the exposure with half the full effect."""
 
     priors: ClassVar[Mapping[str, Prior]] = MappingProxyType({"half_saturation": HALF})
 
 
 @dataclass(frozen=True)
-class MichaelisMentenSaturation(_ByHalfSaturation):
-    """Michaelis-Menten curve, h(x) = x / (x + k): the Hill curve of slope 1, by its other name.
+class ExponentialSaturation(_ByHalfSaturation):
+    """Exponential approach, h(x) = 1 - 2^(-x / k) = 1 - exp(-lambda x), lambda = log(2) / k.
 
     Notes
     -----
     Parameter `half_saturation` (channel), k, in units of the median of the channel's non-zero
-    exposure per head; also of the curves below.
-
-    Examples
-    --------
-    >>> MichaelisMentenSaturation().curve(1.0, {"half_saturation": 1.0}).eval().item()
-    0.5
-    """
-
-    def curve(self, x: Any, parameters: Mapping[str, Any]) -> Any:
-        """Return h(x), in [0, 1), for x >= 0; parameters broadcast against x."""
-        return pt.as_tensor(x) / (x + parameters["half_saturation"])
-
-
-@dataclass(frozen=True)
-class ExponentialSaturation(_ByHalfSaturation):
-    """Exponential approach, h(x) = 1 - 2^(-x / k) = 1 - exp(-lambda x), lambda = log(2) / k.
+    exposure per head.
 
     Examples
     --------
@@ -107,6 +94,11 @@ class LogisticSaturation(_ByHalfSaturation):
     It equals tanh(lambda x / 2), so that with the half-saturation as parameter the tanh curve of
     other packages, tanh(x / c) with c = 2 / lambda, is this one. Compared with the Hill curve of
     equal half-saturation it is straighter at first and sooner full.
+
+    Notes
+    -----
+    Parameter `half_saturation` (channel), k, in units of the median of the channel's non-zero
+    exposure per head.
 
     Examples
     --------
@@ -161,12 +153,7 @@ class NoSaturation:
 
 
 Saturation = (
-    HillSaturation
-    | MichaelisMentenSaturation
-    | ExponentialSaturation
-    | LogisticSaturation
-    | PowerSaturation
-    | NoSaturation
+    HillSaturation | ExponentialSaturation | LogisticSaturation | PowerSaturation | NoSaturation
 )
 
 

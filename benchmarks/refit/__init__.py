@@ -54,7 +54,9 @@ def measure(
     }
     ratios = {way: medians[way] / medians["cold"] for way in ("next", "same")}
     result = {
-        **described(f"python -m benchmarks refit --repetitions {repetitions} --seed {seed}"),
+        **described(
+            f"python -m benchmarks refit --repetitions {repetitions} --weeks {weeks} --seed {seed}"
+        ),
         "note": note,
         "question": (
             f"seconds of `bm.refit` with {weeks} new weeks on geo_media, spec "
