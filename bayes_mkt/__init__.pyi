@@ -22,6 +22,11 @@ from .media_mix.counterfactual import contributions as contributions
 from .media_mix.counterfactual import expected_sales as expected_sales
 from .media_mix.counterfactual import incremental_sales as incremental_sales
 from .media_mix.estimand import Estimand as Estimand
+from .media_mix.experiments import LiftTest as LiftTest
+from .media_mix.likelihood import LogNormalLikelihood as LogNormalLikelihood
+from .media_mix.likelihood import NegativeBinomialLikelihood as NegativeBinomialLikelihood
+from .media_mix.likelihood import NormalLikelihood as NormalLikelihood
+from .media_mix.likelihood import StudentTLikelihood as StudentTLikelihood
 from .media_mix.model import MediaMix as MediaMix
 from .media_mix.panel import MediaPanel as MediaPanel
 from .media_mix.predictive import posterior_predictive as posterior_predictive
@@ -34,7 +39,9 @@ from .media_mix.saturation import HillSaturation as HillSaturation
 from .media_mix.saturation import LogisticSaturation as LogisticSaturation
 from .media_mix.saturation import NoSaturation as NoSaturation
 from .media_mix.saturation import PowerSaturation as PowerSaturation
+from .media_mix.seasonality import Events as Events
 from .media_mix.seasonality import Fourier as Fourier
+from .media_mix.trend import HSGP as HSGP
 from .priors import Prior as Prior
 from .publish import report_media_mix as report_media_mix
 from .refit import refit as refit

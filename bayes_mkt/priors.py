@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -86,6 +87,24 @@ class Prior:
         if self.dist in _POSITIVE_SUPPORT or self.dist == "Beta":
             return True
         return _least(dict(self.parameters).get("lower", -1.0)) >= 0
+
+    @property
+    def bounds(self) -> tuple[float | tuple[float, ...], float | tuple[float, ...]]:
+        """Return the ends of the support.
+
+        Examples
+        --------
+        >>> Prior("Uniform", lower=0.0, upper=4.0).bounds
+        (0.0, 4.0)
+        >>> Prior("HalfNormal", sigma=1.0).bounds
+        (0.0, inf)
+        """
+        given = dict(self.parameters)
+        if "lower" in given:
+            return given["lower"], given["upper"]
+        if self.dist == "Beta":
+            return 0.0, 1.0
+        return (0.0 if self.positive else -math.inf), math.inf
 
     def variable(self, name: str, dims: str | tuple[str, ...] | None = None) -> Any:
         """Add the random variable `name` with this prior to the PyMC model in context.

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Compiled = Callable[..., Any]
 BATCH = 50
+# Bytes of data that the points of a batch may come to together: each point has intermediate
+# results about as large as the data.
+MEMORY = 2**27
 
 
 @contextmanager
@@ -35,17 +38,17 @@ def quick_compilation() -> Iterator[None]:
 def log_densities(density: Density, points: np.ndarray) -> np.ndarray:
     """Return the log-density (draw,) at points (draw, size)."""
     compiled = prepare_log_densities(density).result()
-    values = []
-    for first in range(0, len(points), BATCH):
+    values, size = [], _batch(density.arguments)
+    for first in range(0, len(points), size):
         # The shape is fixed: a short last batch is filled up with the first points.
-        rows = np.arange(first, first + BATCH) % len(points)
+        rows = np.arange(first, first + size) % len(points)
         values.append(np.asarray(compiled(jnp.asarray(points[rows]), density.arguments)))
     return np.concatenate(values)[: len(points)]
 
 
 def prepare_log_densities(density: Density) -> Future[Compiled]:
     """Begin to compile what `log_densities` needs, while something else is done."""
-    batch = jax.ShapeDtypeStruct((BATCH, density.layout.size), jnp.float64)
+    batch = jax.ShapeDtypeStruct((_batch(density.arguments), density.layout.size), jnp.float64)
     return _compiling(density.log_density, (0, None), batch, density.arguments)
 
 
@@ -76,9 +79,9 @@ def stored_values(
     """
     compiled = prepare_stored_values(posterior, density, names, key).result()
     data = posterior.arguments
-    parts = []
-    for first in range(0, len(points), BATCH):
-        rows = np.arange(first, first + BATCH) % len(points)
+    parts, size = [], _batch(density.arguments, data)
+    for first in range(0, len(points), size):
+        rows = np.arange(first, first + size) % len(points)
         part = compiled(jnp.asarray(rows), jnp.asarray(points[rows]), key, density.arguments, data)
         parts.append([np.asarray(value) for value in part])
     columns = [np.concatenate(column)[: len(points)] for column in zip(*parts, strict=True)]
@@ -93,10 +96,17 @@ def prepare_stored_values(
 ) -> Future[Compiled]:
     """Begin to compile what `stored_values` needs, while something else is done."""
     function = _completed(posterior.constrain(names), density.complete)
-    rows = jax.ShapeDtypeStruct((BATCH,), jnp.int64)
-    batch = jax.ShapeDtypeStruct((BATCH, density.layout.size), jnp.float64)
+    size = _batch(density.arguments, posterior.arguments)
+    rows = jax.ShapeDtypeStruct((size,), jnp.int64)
+    batch = jax.ShapeDtypeStruct((size, density.layout.size), jnp.float64)
     inputs = (rows, batch, key, density.arguments, posterior.arguments)
     return _compiling(function, (0, 0, None, None, None), *inputs)
+
+
+def _batch(*arguments: Any) -> int:
+    """Return how many points are taken at once with data of this size."""
+    held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
+    return int(np.clip(MEMORY // max(held, 1), 4, BATCH))
 
 
 @lru_cache(maxsize=64)

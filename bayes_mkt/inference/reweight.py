@@ -189,7 +189,7 @@ def start_from(draws: xr.DataTree, seed: int) -> Start:
         size = moved.shape[-1]
         unit = np.eye(size) if size <= MAX_DENSE else np.ones(size)
         first = Tuning(unit, *_pace(statistics))
-        tuning = learn(first, moved, first.step_size, final=False)
+        tuning = learn(first, moved, moved, first.step_size, final=False)
         rng = seeds.generator(seed, "initial positions")
         order = rng.permutation(len(flat))
         pool = moved.reshape(-1, size)[order[: max(50, 2 * chains)]]

@@ -201,7 +201,10 @@ def run(
                 tuning = adaptation.look_again(
                     tuning, history[:, state.done // 2 :], gradient_of(density)
                 )
-            tuning = adaptation.learn(tuning, history[:, state.done // 2 :], step_size, final=final)
+            latest = history[:, -count:]
+            tuning = adaptation.learn(
+                tuning, history[:, state.done // 2 :], latest, step_size, final=final
+            )
             state = replace(state, positions=history[:, -1], tuning=tuning, forms=density.forms)
         yield Chunk(warming, drawn, stats, state)
 

@@ -90,7 +90,9 @@ def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> Tuning:
     return tuning.along_axes(hessian, sd, tuning.axes.shape[1])
 
 
-def learn(tuning: Tuning, draws: np.ndarray, step_size: float, *, final: bool) -> Tuning:
+def learn(
+    tuning: Tuning, draws: np.ndarray, lesson: np.ndarray, step_size: float, *, final: bool
+) -> Tuning:
     """Return the tuning that the latest draws suggest.
 
     Parameters
@@ -98,7 +100,9 @@ def learn(tuning: Tuning, draws: np.ndarray, step_size: float, *, final: bool) -
     tuning
         The present one.
     draws
-        (chain, draw, size), recent draws of all chains.
+        (chain, draw, size), recent draws of all chains: the scale's.
+    lesson
+        (chain, draw, size), the very latest, by the present tuning: the trajectories'.
     step_size
         What step-size adaptation came to.
     final
@@ -112,7 +116,7 @@ def learn(tuning: Tuning, draws: np.ndarray, step_size: float, *, final: bool) -
         if learnt is None:
             return replace(tuning, step_size=step_size)
         scale = learnt
-    slowest = _autocorrelation(draws)
+    slowest = _autocorrelation(lesson)
     reach = tuning.reach
     if slowest > SLOW:
         reach = min(2.0 * reach, MAX_REACH)
@@ -139,7 +143,13 @@ def _scale(draws: np.ndarray, *, dense: bool) -> np.ndarray | None:
 
 
 def _autocorrelation(draws: np.ndarray) -> float:
-    """Return the largest lag-1 autocorrelation of any variable, over chains."""
+    """Return the largest lag-1 autocorrelation of any variable, over chains, drift taken out.
+
+    A chain on its way to where the others are is not slow: it goes a straight line.
+    """
+    time = np.arange(draws.shape[1]) - 0.5 * (draws.shape[1] - 1)
     centered = draws - draws.mean(axis=1, keepdims=True)
+    drift = np.einsum("t,ctv->cv", time, centered) / (time @ time)
+    centered = centered - time[:, None] * drift[:, None, :]
     variance = np.maximum((centered**2).sum(axis=(0, 1)), 1e-300)
     return float(((centered[:, 1:] * centered[:, :-1]).sum(axis=(0, 1)) / variance).max())

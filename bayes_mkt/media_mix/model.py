@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pymc as pm
-import pytensor.tensor as pt
 
 from bayes_mkt.errors import SpecError
+from bayes_mkt.media_mix import graph
 from bayes_mkt.media_mix.adstock import Adstock, GeometricAdstock
+from bayes_mkt.media_mix.experiments import LiftTest
+from bayes_mkt.media_mix.likelihood import Likelihood, NormalLikelihood
 from bayes_mkt.media_mix.saturation import HillSaturation, Saturation
-from bayes_mkt.media_mix.scaling import Scaling, lags
-from bayes_mkt.media_mix.seasonality import Fourier, knot_basis
+from bayes_mkt.media_mix.seasonality import Events, Fourier
+from bayes_mkt.media_mix.trend import HSGP, knot_basis
 from bayes_mkt.priors import Prior
 
 if TYPE_CHECKING:
-    from bayes_mkt.media_mix.panel import MediaPanel
+    import pymc as pm
 
-# A PyTensor variable; PyTensor's own types are too partial to help.
-Tensor = Any
+    from bayes_mkt.media_mix.panel import MediaPanel
 
 PRIORS: Mapping[str, Prior] = MappingProxyType(
     {
         "roi": Prior("LogNormal", mu=0.2, sigma=0.9),
+        "mroi": Prior("LogNormal", mu=0.0, sigma=0.9),
+        "contribution_share": Prior("HalfNormal", sigma=0.1),
         "coefficient": Prior("HalfNormal", sigma=1.0),
         "effect_sd": Prior("HalfNormal", sigma=0.5),
         "control_effect": Prior("Normal", mu=0.0, sigma=1.0),
@@ -36,7 +38,8 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "intercept_sd": Prior("HalfNormal", sigma=1.0),
         "region_intercept": Prior("Normal", mu=0.0, sigma=5.0),
         "season_effect": Prior("Normal", mu=0.0, sigma=0.5),
-        "sigma": Prior("HalfNormal", sigma=1.0),
+        "season_sd": Prior("HalfNormal", sigma=0.2),
+        "event_effect": Prior("Normal", mu=0.0, sigma=1.0),
     }
 )
 _MERIDIAN = {
@@ -46,6 +49,19 @@ _MERIDIAN = {
     "knot_value": Prior("Normal", mu=0.0, sigma=5.0),
     "sigma": Prior("HalfNormal", sigma=5.0),
 }
+CURVE_SD = Prior("HalfNormal", sigma=0.3)
+Pooling = Literal["full", "partial", "none"]
+POOLINGS = ("partial", "full", "none")
+CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "order": ("adstock_first", "saturation_first"),
+        "pooling": POOLINGS,
+        "adstock_pooling": POOLINGS,
+        "saturation_pooling": POOLINGS,
+        "media_prior": ("roi", "mroi", "contribution_share", "coefficient"),
+        "intercept": ("partial", "reference"),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +78,7 @@ class MediaMix:
     Parameters
     ----------
     adstock, saturation
-        The curves; each channel has its own parameters, shared by regions.
+        The curves; each channel has its own parameters.
     order
         `"adstock_first"` (default) saturates carried exposure; `"saturation_first"` carries
         saturated exposure.
@@ -70,17 +86,34 @@ class MediaMix:
         Of media effects over regions: `"partial"` (default) as above, log-normal, so that
         media can't hurt; `"full"`, one effect for all regions; `"none"`, an effect for each
         region with no link between them. A panel of one region has one effect.
+    adstock_pooling, saturation_pooling
+        The same of the curves' parameters: `"full"` (default) shares them, `"partial"` lets
+        each region's differ on the scale where they have no bound, by `<parameter>_sd`;
+        `"none"` gives each region its own.
     media_prior
-        What is given a prior for channels with spend: `"roi"` (default) or `"coefficient"`.
-        Channels without spend always have a coefficient: sales per head, in SDs, at full
-        saturation.
+        What is given a prior for channels with spend: `"roi"` (default), `"mroi"` (the return of
+        the next 1 % of spend), `"contribution_share"` (of all revenue, by any channel) or
+        `"coefficient"`. With the first two, channels without spend have a coefficient: sales per
+        head, in SDs, at full saturation.
     intercept
         `"partial"` (default): tau_g ~ N(0, intercept_sd); `"reference"`: tau_g ~ N(0, 5) with
         tau = 0 for the most populous region, as in Meridian.
     knots
         Knots of the piecewise linear trend, equally spaced; 1 (default) is a constant.
+    smooth_trend
+        An `HSGP` added to the knots, or None.
     seasonality
-        `Fourier` terms shared by all regions, or None.
+        `Fourier` terms, or None.
+    events
+        `Events` of known date, or None.
+    time_varying
+        An `HSGP` w_m for each channel, whose effect is then beta_gm exp(w_mt); None (default)
+        keeps effects constant.
+    likelihood
+        How sales scatter about their mean: `NormalLikelihood` (default, above),
+        `StudentTLikelihood`, `LogNormalLikelihood` or `NegativeBinomialLikelihood`.
+    lift_tests
+        Experiments, as terms of the likelihood; see `LiftTest`.
     priors
         Replacements of default priors, by variable name; a positive variable needs a prior on
         positive numbers. Vectors give each channel or control its own.
@@ -92,7 +125,9 @@ class MediaMix:
         coefficient_m = roi_m S_m / sum_g exp(effect_sd_m d_gm) sum_t h_gtm u_gt p_g s,
 
     S_m the channel's spend, u revenue per sale, p population, s the SD used in scaling, sums
-    over the observed region-weeks. With `pooling="none"` the same holds region by region.
+    over the observed region-weeks. With `pooling="none"` the same holds region by region. For a
+    marginal ROI, S_m is 1 % of spend and h the response to 1 % more media less that to today's;
+    for a share of contribution, S_m is the revenue of all sales.
 
     The effects are causal only if, given trend, season, controls and region, spend doesn't
     follow demand: the model adjusts for nothing else.
@@ -112,11 +147,18 @@ class MediaMix:
     adstock: Adstock = GeometricAdstock()
     saturation: Saturation = HillSaturation()
     order: Literal["adstock_first", "saturation_first"] = "adstock_first"
-    pooling: Literal["partial", "full", "none"] = "partial"
-    media_prior: Literal["roi", "coefficient"] = "roi"
+    pooling: Pooling = "partial"
+    adstock_pooling: Pooling = "full"
+    saturation_pooling: Pooling = "full"
+    media_prior: Literal["roi", "mroi", "contribution_share", "coefficient"] = "roi"
     intercept: Literal["partial", "reference"] = "partial"
     knots: int = 1
+    smooth_trend: HSGP | None = None
     seasonality: Fourier | None = None
+    events: Events | None = None
+    time_varying: HSGP | None = None
+    likelihood: Likelihood = NormalLikelihood()
+    lift_tests: Sequence[LiftTest] = ()
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
 
     on_demand: ClassVar[frozenset[str]] = frozenset(
@@ -124,17 +166,19 @@ class MediaMix:
     )
 
     def __post_init__(self) -> None:
-        _one_of("order", self.order, ("adstock_first", "saturation_first"))
-        _one_of("pooling", self.pooling, ("partial", "full", "none"))
-        _one_of("media_prior", self.media_prior, ("roi", "coefficient"))
-        _one_of("intercept", self.intercept, ("partial", "reference"))
-        known = {**PRIORS, **self.adstock.priors, **self.saturation.priors}
+        for name, allowed in CHOICES.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise SpecError(f"{name}={value!r}: choose from {', '.join(map(repr, allowed))}.")
+        known = self.default_priors
         for name, prior in self.priors.items():
             if name not in known:
                 raise SpecError(f"priors[{name!r}]: no such variable; choose from {sorted(known)}.")
             if known[name].positive and not prior.positive:
                 raise SpecError(f"priors[{name!r}]: {prior} reaches below 0, {name} can't.")
         object.__setattr__(self, "priors", MappingProxyType(dict(self.priors)))
+        object.__setattr__(self, "lift_tests", tuple(self.lift_tests))
+        _check_names(self.lift_tests)
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
         # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
@@ -157,13 +201,30 @@ class MediaMix:
         **changes
             Any other argument of `MediaMix`.
         """
-        priors = {**_MERIDIAN, **changes.pop("priors", {})}
+        own = {**_MERIDIAN}
+        if "sigma" not in changes.get("likelihood", NormalLikelihood()).priors:
+            del own["sigma"]
+        priors = {**own, **changes.pop("priors", {})}
         return cls(**{"intercept": "reference", "knots": knots, "priors": priors, **changes})
+
+    @property
+    def default_priors(self) -> dict[str, Prior]:
+        """Return the prior of every variable that can have one."""
+        found = {**PRIORS, **self.likelihood.priors}
+        for curve in (self.adstock, self.saturation):
+            for name, prior in curve.priors.items():
+                found[name] = prior
+                found[f"{name}_sd"] = CURVE_SD
+        for name, process, amplitude in (
+            ("trend", self.smooth_trend, 1.0),
+            ("effect", self.time_varying, 0.2),
+        ):
+            found |= {} if process is None else process.priors(name, amplitude)
+        return found
 
     def prior(self, name: str) -> Prior:
         """Return the prior of a variable: the one given, else the default."""
-        defaults = {**PRIORS, **self.adstock.priors, **self.saturation.priors}
-        return self.priors.get(name, defaults[name])
+        return self.priors.get(name) or self.default_priors[name]
 
     def check(self, panel: MediaPanel) -> None:
         """Raise `SpecError` if this specification can't be built on `panel`."""
@@ -173,212 +234,50 @@ class MediaMix:
                 f"max_lag={self.adstock.max_lag} reaches beyond the {panel.data.sizes['date']} "
                 "dates of the panel. Use a shorter max_lag."
             )
-        if self.pooling == "none" and self.media_prior == "roi":
-            paid = panel.data["spend"].sel(channel=list(panel.paid_channels))
-            spend = paid.where(panel.observed, 0.0).sum("date")
-            for region, channel in np.argwhere(spend.to_numpy() <= 0)[:1]:
-                raise SpecError(
-                    f"pooling='none' gives each region a prior on its own ROI, but region "
-                    f"{panel.regions[region]!r} spent nothing on {panel.paid_channels[channel]!r}. "
-                    "Use pooling='partial', or media_prior='coefficient'."
-                )
+        self.likelihood.check(panel.data["sales"].to_numpy()[panel.observed.to_numpy()])
+        for test in self.lift_tests:
+            test.otherwise(panel)
+        if self.media_prior in ("roi", "mroi"):
+            self._check_spend(panel)
 
-    def build(self, panel: MediaPanel) -> pm.Model:
+    def _check_spend(self, panel: MediaPanel) -> None:
+        """Raise unless there is spend wherever a return has a prior."""
+        if self.pooling != "none":
+            return
+        paid = panel.data["spend"].sel(channel=list(panel.paid_channels))
+        spend = paid.where(panel.observed, 0.0).sum("date")
+        for region, channel in np.argwhere(spend.to_numpy() <= 0)[:1]:
+            raise SpecError(
+                f"pooling='none' gives each region a prior on its own "
+                f"{'ROI' if self.media_prior == 'roi' else 'marginal ROI'}, but region "
+                f"{panel.regions[region]!r} spent nothing on {panel.paid_channels[channel]!r}. "
+                "Use pooling='partial', or media_prior='coefficient'."
+            )
+
+    def build(self, panel: MediaPanel, training: MediaPanel | None = None) -> pm.Model:
         """Return the PyMC model of `panel`, to read, extend or sample.
+
+        Parameters
+        ----------
+        panel
+            The data.
+        training
+            For forecasts: the panel that the model was fitted to, whose units and trend hold;
+            `panel` has its regions, channels and controls, and later dates as well. None
+            (default) is `panel` itself.
 
         Raises
         ------
         SpecError
             If the specification doesn't fit the panel.
         """
-        self.check(panel)
-        scaling = Scaling.of(panel)
-        with pm.Model(coords=_coords(self, panel)) as model:
-            population = pm.Data("population", scaling.population, dims="region")
-            sales_sd = pm.Data("sales_sd", scaling.sales_sd)
-            per_head = pt.as_tensor(sales_sd) * population[:, None]
-            response = _response(self, panel, scaling)
-            effect = _effects(self, panel, scaling, response)
-            media = (effect.T[:, :, None] * response).sum(axis=0)
-            mean = media + _baseline(self, panel) + _controls(self, panel, scaling)
-            pm.Deterministic(
-                "media_contribution",
-                (effect.T[:, :, None] * response * per_head).transpose(1, 2, 0),
-                dims=("region", "date", "channel"),
-            )
-            center = pm.Data("sales_center", scaling.sales_center)
-            expected = pm.Deterministic(
-                "expected_sales",
-                mean * per_head + center * population[:, None],
-                dims=("region", "date"),
-            )
-            sigma = self.prior("sigma").variable("sigma")
-            _observe(panel, expected, sigma * per_head)
-        return model
+        self.check(panel if training is None else training)
+        return graph.build(self, panel, panel if training is None else training)
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise SpecError(f"{name}={value!r}: choose from {', '.join(map(repr, allowed))}.")
-
-
-def _coords(spec: MediaMix, panel: MediaPanel) -> dict[str, Any]:
-    """Return the coordinates of every dimension the model uses."""
-    coords: dict[str, Any] = {
-        "region": list(panel.regions),
-        "date": panel.data["date"].to_numpy(),
-        "channel": list(panel.channels),
-        "knot": np.arange(spec.knots),
-        "lag": np.arange(spec.adstock.max_lag + 1),
-    }
-    if len(panel.paid_channels) < len(panel.channels):
-        coords["paid_channel"] = list(panel.paid_channels)
-        coords["unpaid_channel"] = [c for c in panel.channels if c not in panel.paid_channels]
-    if panel.controls:
-        coords["control"] = list(panel.controls)
-    if spec.seasonality is not None:
-        coords["season_term"] = list(spec.seasonality.names)
-    return coords
-
-
-def _response(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Tensor:
-    """Return h, the saturated and carried exposure of each channel (channel, region, date)."""
-    lagged = lags(scaling.scale_exposure(panel.data["exposure"].to_numpy()), spec.adstock.max_lag)
-    exposure = pm.Data("lagged_exposure", lagged, dims=("channel", "region", "date", "lag"))
-    curve_priors = {**spec.adstock.priors, **spec.saturation.priors}
-    parameters = {name: spec.prior(name).variable(name, dims="channel") for name in curve_priors}
-    weights = pm.Deterministic(
-        "adstock_weight",
-        pt.broadcast_to(spec.adstock.weights(parameters), (lagged.shape[0], lagged.shape[3])),
-        dims=("channel", "lag"),
-    )
-    channels, regions, dates, length = lagged.shape
-    flat = exposure.reshape((channels, regions * dates, length))
-
-    def carry(x: Tensor) -> Tensor:
-        return pt.matmul(x, weights[:, :, None])
-
-    def saturate(x: Tensor) -> Tensor:
-        shaped = {name: value[:, None, None] for name, value in parameters.items()}
-        return spec.saturation.curve(x, shaped)
-
-    first_carry = spec.order == "adstock_first"
-    response = saturate(carry(flat)) if first_carry else carry(saturate(flat))
-    return response.reshape((channels, regions, dates))
-
-
-def _effects(spec: MediaMix, panel: MediaPanel, scaling: Scaling, response: Tensor) -> Tensor:
-    """Return beta, the effect of each channel in each region (region, channel)."""
-    regions, channels = len(panel.regions), len(panel.channels)
-    by_region = spec.pooling == "none" and regions > 1
-    if spec.pooling == "partial" and regions > 1:
-        sd = spec.prior("effect_sd").variable("effect_sd", dims="channel")
-        offset = pm.Normal("effect_offset", 0.0, 1.0, dims=("region", "channel"))
-        deviation = pt.exp(sd * offset)
-    else:
-        deviation = pt.ones((regions, channels))
-    paid = [panel.channels.index(c) for c in panel.paid_channels]
-    if spec.media_prior == "coefficient":
-        paid = []
-    unpaid = [m for m in range(channels) if m not in paid]
-    parts = []
-    if paid:
-        dims = _prior_dims("paid_channel" if unpaid and paid else "channel", by_region)
-        roi = spec.prior("roi").variable("roi", dims=dims)
-        spend, earned = _earned(panel, scaling, response, deviation, paid, by_region)
-        parts.append(roi * spend / earned)
-    if unpaid:
-        dims = _prior_dims("unpaid_channel" if paid else "channel", by_region)
-        parts.append(spec.prior("coefficient").variable("coefficient", dims=dims))
-    joined = parts[0] if len(parts) == 1 else pt.concatenate(parts, axis=-1)
-    order = np.argsort(paid + unpaid)
-    coefficient = joined if (order == np.arange(channels)).all() else joined[..., order]
-    return pm.Deterministic("effect", coefficient * deviation, dims=("region", "channel"))
-
-
-def _prior_dims(channel: str, by_region: bool) -> tuple[str, ...]:
-    return ("region", channel) if by_region else (channel,)
-
-
-def _earned(
-    panel: MediaPanel,
-    scaling: Scaling,
-    response: Tensor,
-    deviation: Tensor,
-    paid: list[int],
-    by_region: bool,
-) -> tuple[Tensor, Tensor]:
-    """Return spend, and the revenue of a unit coefficient, of the paid channels."""
-    observed = panel.observed.to_numpy()
-    price = np.ones(observed.shape)
-    if "revenue_per_sale" in panel.data:
-        price = np.nan_to_num(panel.data["revenue_per_sale"].to_numpy(), nan=0.0)
-    value = np.where(observed, price, 0.0) * scaling.population[:, None] * scaling.sales_sd
-    weight = pm.Data("response_value", value, dims=("region", "date"))
-    spent = np.where(observed[:, :, None], panel.data["spend"].to_numpy(), 0.0)
-    spend = spent[:, :, paid].sum(axis=1)
-    earned = deviation[:, paid] * (response[np.asarray(paid)] * weight).sum(axis=2).T
-    if by_region:
-        return pm.Data("spend_total", spend), earned
-    return pm.Data("spend_total", spend.sum(axis=0)), earned.sum(axis=0)
-
-
-def _baseline(spec: MediaMix, panel: MediaPanel) -> Tensor:
-    """Return trend, season and region intercepts, (region, date) or broadcastable to it."""
-    basis = pm.Data("knot_basis", knot_basis(len(panel.dates), spec.knots), dims=("date", "knot"))
-    baseline = pt.dot(basis, spec.prior("knot_value").variable("knot_value", dims="knot"))[None, :]
-    if spec.seasonality is not None:
-        terms = pm.Data(
-            "season_basis", spec.seasonality.basis(panel.dates), dims=("date", "season_term")
-        )
-        season = spec.prior("season_effect").variable("season_effect", dims="season_term")
-        baseline = baseline + pt.dot(terms, season)[None, :]
-    if len(panel.regions) > 1:
-        baseline = baseline + _intercepts(spec, panel)[:, None]
-    return baseline
-
-
-def _intercepts(spec: MediaMix, panel: MediaPanel) -> Tensor:
-    """Return tau (region,)."""
-    if spec.intercept == "partial":
-        sd = spec.prior("intercept_sd").variable("intercept_sd")
-        return pm.Normal("region_intercept", 0.0, sd, dims="region")
-    size = (
-        panel.data["population"] if "population" in panel.data else panel.data["sales"].sum("date")
-    )
-    reference = int(np.argmax(size.to_numpy()))
-    others = [r for i, r in enumerate(panel.regions) if i != reference]
-    pm.modelcontext(None).add_coords({"other_region": others})
-    free = spec.prior("region_intercept").variable("intercept_difference", dims="other_region")
-    full = pt.concatenate([free[:reference], pt.zeros(1), free[reference:]])
-    return pm.Deterministic("region_intercept", full, dims="region")
-
-
-def _controls(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Tensor:
-    """Return the part of the mean that controls explain, (region, date)."""
-    if not panel.controls:
-        return pt.zeros(())
-    scaled = scaling.scale_controls(panel.data["controls"].to_numpy())
-    controls = pm.Data("controls", scaled, dims=("region", "date", "control"))
-    effect = spec.prior("control_effect").variable("control_effect", dims="control")
-    if len(panel.regions) == 1:
-        return pt.dot(controls, effect)
-    sd = spec.prior("control_sd").variable("control_sd", dims="control")
-    by_region = pm.Normal("region_control_effect", effect, sd, dims=("region", "control"))
-    return pt.matmul(controls, by_region[:, :, None])[:, :, 0]
-
-
-def _observe(panel: MediaPanel, expected: Tensor, noise: Tensor) -> None:
-    """Add the likelihood of the observed region-weeks."""
-    sales = panel.data["sales"].to_numpy()
-    if panel.balanced:
-        observed = pm.Data("observed_sales", sales, dims=("region", "date"))
-        pm.Normal("sales", expected, noise, observed=observed, dims=("region", "date"))
-        return
-    region, date = np.nonzero(panel.observed.to_numpy())
-    pm.modelcontext(None).add_coords({"region_date": np.arange(region.size)})
-    observed = pm.Data("observed_sales", sales[region, date], dims="region_date")
-    noise = pt.broadcast_to(noise, sales.shape)
-    pm.Normal(
-        "sales", expected[region, date], noise[region, date], observed=observed, dims="region_date"
-    )
+def _check_names(tests: Sequence[LiftTest]) -> None:
+    """Raise if two lift tests have one name."""
+    labels = [test.label for test in tests]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise SpecError(f"lift_tests: {twice[0]!r} stands for two tests; give each a name.")

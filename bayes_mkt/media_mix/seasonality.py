@@ -1,8 +1,11 @@
-"""What sales do over time without media: trend by knots, season by Fourier terms. No priors."""
+"""What comes back every year: season by Fourier terms, events by date. No priors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +23,13 @@ class Fourier:
     ----------
     order
         Number of harmonics, >= 1; the season has 2 x order coefficients.
+    by_region
+        Whether each region has a season of its own, a_gk ~ N(a_k, season_sd), pooled; by default
+        one season serves all.
     """
 
     order: int = 2
+    by_region: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.order, bool) or not isinstance(self.order, int) or self.order < 1:
@@ -46,25 +53,83 @@ class Fourier:
         return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(len(dates), -1)
 
 
-def knot_basis(n_dates: int, knots: int) -> np.ndarray:
-    """Return the weights (date, knot) of a piecewise linear trend with equally spaced knots.
+@dataclass(frozen=True)
+class Events:
+    """Holidays and promotions of known date, each an effect on the period that holds it.
 
-    The first knot is at the first date, the last at the last; each row sums to one. One knot
-    is a constant.
+        event_tk = 1 if a date of event k lies in period t, else 0.
+
+    Parameters
+    ----------
+    dates
+        Name of the event -> its dates, past ones and those of the forecast.
+    spread
+        Periods before and after that have effects of their own: 1 adds ``"<name> -1"`` and
+        ``"<name> +1"``.
 
     Raises
     ------
     SpecError
-        If `knots` is not between 1 and the number of dates.
+        If an event has no date, or one that can't be read.
 
     Examples
     --------
-    >>> knot_basis(3, 2).tolist()
-    [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
+    >>> Events({"easter": ["2024-03-31"]}, spread=1).names
+    ('easter -1', 'easter', 'easter +1')
     """
-    if isinstance(knots, bool) or not isinstance(knots, int) or not 1 <= knots <= n_dates:
-        raise SpecError(f"knots={knots!r} must be an integer from 1 to the {n_dates} dates.")
-    if knots == 1:
-        return np.ones((n_dates, 1))
-    places = np.linspace(0, n_dates - 1, knots)
-    return np.stack([np.interp(np.arange(n_dates), places, row) for row in np.eye(knots)], axis=1)
+
+    dates: Mapping[str, Sequence[str]] = field(hash=False)
+    spread: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.spread, bool) or not isinstance(self.spread, int) or self.spread < 0:
+            raise SpecError(f"Events spread={self.spread!r} must be an integer >= 0.")
+        given = dict(self.dates)
+        if not given:
+            raise SpecError("Events: no event is named; leave events out.")
+        plain = {}
+        for name, dates in given.items():
+            listed = (dates,) if isinstance(dates, str) else tuple(dates)
+            if not listed:
+                raise SpecError(f"Events: {name!r} has no date.")
+            plain[str(name)] = tuple(_day(name, date) for date in listed)
+        object.__setattr__(self, "dates", MappingProxyType(plain))
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return type(self), (dict(self.dates), self.spread)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the terms."""
+        shifts = range(-self.spread, self.spread + 1)
+        return tuple(f"{name} {k:+d}" if k else name for name in self.dates for k in shifts)
+
+    def basis(self, dates: pd.DatetimeIndex, period: str) -> np.ndarray:
+        """Return the terms (date, term) for periods of length `period` that begin at `dates`."""
+        one = pd.tseries.frequencies.to_offset(period)
+        # Month ends name the month that they close; other periods begin at their date.
+        closes = period.endswith("ME")
+        edges = pd.DatetimeIndex([*(dates if not closes else dates - one), (dates[-1] + one)])
+        if closes:
+            edges = pd.DatetimeIndex([*(edges[:-1] + pd.Timedelta(days=1)), dates[-1]])
+            edges = pd.DatetimeIndex([*edges[:-1], dates[-1] + pd.Timedelta(days=1)])
+        columns = []
+        for days in self.dates.values():
+            place = np.searchsorted(edges, pd.DatetimeIndex(days), side="right") - 1
+            for shift in range(-self.spread, self.spread + 1):
+                inside = place + shift
+                seen = (place >= 0) & (place < len(dates)) & (inside >= 0) & (inside < len(dates))
+                column = np.zeros(len(dates))
+                column[inside[seen]] = 1.0
+                columns.append(column)
+        return np.stack(columns, axis=1)
+
+
+def _day(name: str, date: str) -> str:
+    try:
+        day = pd.Timestamp(date)
+        if not pd.isna(day):
+            return str(day.date())
+    except (TypeError, ValueError):
+        pass
+    raise SpecError(f"Events: {date!r} of {name!r} is not a date. Write it as '2024-03-31'.")

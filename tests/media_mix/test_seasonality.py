@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bayes_mkt as bm
-from bayes_mkt.media_mix.seasonality import knot_basis
+from bayes_mkt.media_mix.trend import knot_basis
 
 WEEKS = pd.date_range("2021-03-01", periods=120, freq="7D")
 

@@ -1,0 +1,351 @@
+"""The PyMC graph of the media mix: one function for each part of the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayes_mkt.media_mix.curves import carry, curve_parameters, saturate
+from bayes_mkt.media_mix.scaling import Scaling, lags
+from bayes_mkt.media_mix.trend import knot_basis, knots_ahead
+
+if TYPE_CHECKING:
+    from bayes_mkt.media_mix.model import MediaMix
+    from bayes_mkt.media_mix.panel import MediaPanel
+
+# A PyTensor variable; PyTensor's own types are too partial to help.
+Tensor = Any
+
+
+def build(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> pm.Model:
+    """Return the model of `panel`, in the units and with the trend of `training`.
+
+    The two are one panel for a fit. For a forecast `panel` goes on after the dates of `training`,
+    and has the same regions, channels and controls.
+    """
+    scaling = Scaling.of(training)
+    with pm.Model(coords=coords(spec, panel, training)) as model:
+        population = pm.Data("population", scaling.population, dims="region")
+        sales_sd = pm.Data("sales_sd", scaling.sales_sd)
+        unit = (pt.as_tensor(sales_sd) * population)[:, None]
+        parameters = curve_parameters(spec, len(panel.regions))
+        walk = _walk(spec, panel, training)
+        response = _response(spec, panel, scaling, parameters, walk)
+        effect = _effects(spec, panel, scaling, response, parameters, walk)
+        media = (effect.T[:, :, None] * response).sum(axis=0)
+        mean = media + _baseline(spec, panel, training) + _controls(spec, panel, scaling)
+        pm.Deterministic(
+            "media_contribution",
+            (effect.T[:, :, None] * response * unit).transpose(1, 2, 0),
+            dims=("region", "date", "channel"),
+        )
+        center = pm.Data("sales_center", scaling.sales_center)
+        expected = pm.Deterministic(
+            "expected_sales", mean * unit + center * population[:, None], dims=("region", "date")
+        )
+        _observe(spec, panel, expected, unit)
+        if spec.lift_tests:
+            _lift_tests(spec, panel, scaling, effect, parameters, walk, unit)
+    return model
+
+
+def coords(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> dict[str, Any]:
+    """Return the coordinates of every dimension the model uses."""
+    ahead = panel.n_dates - training.n_dates
+    knots = spec.knots + knots_ahead(training.n_dates, spec.knots, ahead)
+    found: dict[str, Any] = {
+        "region": list(panel.regions),
+        "date": panel.data["date"].to_numpy(),
+        "channel": list(panel.channels),
+        "knot": np.arange(knots),
+        "lag": np.arange(spec.adstock.max_lag + 1),
+    }
+    if len(panel.paid_channels) < len(panel.channels):
+        found["paid_channel"] = list(panel.paid_channels)
+        found["unpaid_channel"] = [c for c in panel.channels if c not in panel.paid_channels]
+    if panel.controls:
+        found["control"] = list(panel.controls)
+    if spec.seasonality is not None:
+        found["season_term"] = list(spec.seasonality.names)
+    if spec.events is not None:
+        found["event"] = list(spec.events.names)
+    if spec.smooth_trend is not None:
+        found["trend_term"] = np.arange(spec.smooth_trend.terms)
+    if spec.time_varying is not None:
+        found["effect_term"] = np.arange(spec.time_varying.terms)
+    if spec.lift_tests:
+        found["lift_test"] = [test.label for test in spec.lift_tests]
+    return found
+
+
+def _walk(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> Tensor | None:
+    """Return exp(w), the factor of each channel's effect in each period (channel, date)."""
+    process = spec.time_varying
+    if process is None:
+        return None
+    ahead = panel.n_dates - training.n_dates
+    basis = pm.Data(
+        "effect_basis", process.basis(training.n_dates, ahead), dims=("date", "effect_term")
+    )
+    scale = process.scale(
+        spec.prior("effect_amplitude").variable("effect_amplitude", dims="channel"),
+        spec.prior("effect_lengthscale").variable("effect_lengthscale"),
+    )
+    weight = pm.Normal("effect_weight", 0.0, scale, dims=("channel", "effect_term"))
+    return pt.exp(pt.matmul(weight, pt.as_tensor(basis).T))
+
+
+def _response(
+    spec: MediaMix,
+    panel: MediaPanel,
+    scaling: Scaling,
+    parameters: Mapping[str, Tensor],
+    walk: Tensor | None,
+) -> Tensor:
+    """Return h, the saturated and carried exposure of each channel (channel, region, date)."""
+    lagged = lags(scaling.scale_exposure(panel.data["exposure"].to_numpy()), spec.adstock.max_lag)
+    exposure = pm.Data("lagged_exposure", lagged, dims=("channel", "region", "date", "lag"))
+    response = curve(spec, parameters, exposure, lagged.shape)
+    return response if walk is None else response * walk[:, None, :]
+
+
+def curve(
+    spec: MediaMix,
+    parameters: Mapping[str, Tensor],
+    exposure: Tensor,
+    shape: tuple[int, ...],
+    factor: float = 1.0,
+) -> Tensor:
+    """Return the response (channel, region, date) to `factor` times lagged exposure.
+
+    The exposure is carried before or after it saturates, as the specification says.
+    """
+    if spec.order == "adstock_first":
+        carried = carry(spec, parameters, exposure, shape)
+        return saturate(spec, parameters, carried * factor if factor != 1.0 else carried)
+    full = saturate(spec, parameters, exposure * factor if factor != 1.0 else exposure)
+    return carry(spec, parameters, full, shape)
+
+
+def _effects(
+    spec: MediaMix,
+    panel: MediaPanel,
+    scaling: Scaling,
+    response: Tensor,
+    parameters: Mapping[str, Tensor],
+    walk: Tensor | None,
+) -> Tensor:
+    """Return beta, the effect of each channel in each region (region, channel)."""
+    regions, channels = len(panel.regions), len(panel.channels)
+    by_region = spec.pooling == "none" and regions > 1
+    if spec.pooling == "partial" and regions > 1:
+        sd = spec.prior("effect_sd").variable("effect_sd", dims="channel")
+        offset = pm.Normal("effect_offset", 0.0, 1.0, dims=("region", "channel"))
+        deviation = pt.exp(sd * offset)
+    else:
+        deviation = pt.ones((regions, channels))
+    paid = [panel.channels.index(c) for c in panel.paid_channels]
+    if spec.media_prior == "coefficient":
+        paid = []
+    if spec.media_prior == "contribution_share":
+        paid = list(range(channels))
+    unpaid = [m for m in range(channels) if m not in paid]
+    parts = []
+    if paid:
+        dims = _prior_dims("paid_channel" if unpaid else "channel", by_region)
+        given = spec.prior(spec.media_prior).variable(spec.media_prior, dims=dims)
+        if spec.media_prior == "mroi":
+            lagged = pm.modelcontext(None)["lagged_exposure"]
+            more = curve(spec, parameters, lagged, lagged.get_value().shape, 1.0 + MARGIN)
+            response = (more if walk is None else more * walk[:, None, :]) - response
+        total, earned = _earned(spec, panel, scaling, response, deviation, paid)
+        parts.append(given * total / earned)
+    if unpaid:
+        dims = _prior_dims("unpaid_channel" if paid else "channel", by_region)
+        parts.append(spec.prior("coefficient").variable("coefficient", dims=dims))
+    joined = parts[0] if len(parts) == 1 else pt.concatenate(parts, axis=-1)
+    order = np.argsort(paid + unpaid)
+    coefficient = joined if (order == np.arange(channels)).all() else joined[..., order]
+    return pm.Deterministic("effect", coefficient * deviation, dims=("region", "channel"))
+
+
+def _prior_dims(channel: str, by_region: bool) -> tuple[str, ...]:
+    return ("region", channel) if by_region else (channel,)
+
+
+MARGIN = 0.01
+
+
+def _earned(
+    spec: MediaMix,
+    panel: MediaPanel,
+    scaling: Scaling,
+    response: Tensor,
+    deviation: Tensor,
+    paid: list[int],
+) -> tuple[Tensor, Tensor]:
+    """Return what a prior is a share of, and what a unit coefficient earns, of some channels.
+
+    Spend and revenue for an ROI; `MARGIN` of spend and the revenue of as much more media for a
+    marginal one; revenue of all sales and of the channel's for a share.
+    """
+    observed = panel.observed.to_numpy()
+    price = np.ones(observed.shape)
+    if "revenue_per_sale" in panel.data:
+        price = np.nan_to_num(panel.data["revenue_per_sale"].to_numpy(), nan=0.0)
+    value = np.where(observed, price, 0.0) * scaling.population[:, None] * scaling.sales_sd
+    weight = pm.Data("response_value", value, dims=("region", "date"))
+    if spec.media_prior == "contribution_share":
+        sales = np.nan_to_num(panel.data["sales"].to_numpy()) * np.where(observed, price, 0.0)
+        total = np.repeat(sales.sum(axis=1)[:, None], len(paid), axis=1)
+    else:
+        spent = np.where(observed[:, :, None], panel.data["spend"].to_numpy(), 0.0)
+        total = spent[:, :, paid].sum(axis=1)
+    if spec.media_prior == "mroi":
+        total = total * MARGIN
+    earned = deviation[:, paid] * (response[np.asarray(paid)] * weight).sum(axis=2).T
+    if spec.pooling == "none" and len(panel.regions) > 1:
+        return pm.Data("prior_total", total), earned
+    return pm.Data("prior_total", total.sum(axis=0)), earned.sum(axis=0)
+
+
+def _baseline(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> Tensor:
+    """Return trend, season, events and region intercepts, broadcastable to (region, date)."""
+    ahead = panel.n_dates - training.n_dates
+    basis = pm.Data(
+        "knot_basis", knot_basis(training.n_dates, spec.knots, ahead), dims=("date", "knot")
+    )
+    baseline = pt.dot(basis, spec.prior("knot_value").variable("knot_value", dims="knot"))[None, :]
+    if spec.smooth_trend is not None:
+        process = spec.smooth_trend
+        terms = pm.Data(
+            "trend_basis", process.basis(training.n_dates, ahead), dims=("date", "trend_term")
+        )
+        scale = process.scale(
+            spec.prior("trend_amplitude").variable("trend_amplitude"),
+            spec.prior("trend_lengthscale").variable("trend_lengthscale"),
+        )
+        weight = pm.Normal("trend_weight", 0.0, scale, dims="trend_term")
+        baseline = baseline + pt.dot(terms, weight)[None, :]
+    if spec.seasonality is not None:
+        baseline = baseline + _season(spec, panel)
+    if spec.events is not None:
+        days = pm.Data(
+            "event_basis", spec.events.basis(panel.dates, panel.period), dims=("date", "event")
+        )
+        effect = spec.prior("event_effect").variable("event_effect", dims="event")
+        baseline = baseline + pt.dot(days, effect)[None, :]
+    if len(panel.regions) > 1:
+        baseline = baseline + _intercepts(spec, panel)[:, None]
+    return baseline
+
+
+def _season(spec: MediaMix, panel: MediaPanel) -> Tensor:
+    """Return the season, (1, date) or (region, date)."""
+    assert spec.seasonality is not None
+    terms = pm.Data(
+        "season_basis", spec.seasonality.basis(panel.dates), dims=("date", "season_term")
+    )
+    season = spec.prior("season_effect").variable("season_effect", dims="season_term")
+    if not (spec.seasonality.by_region and len(panel.regions) > 1):
+        return pt.dot(terms, season)[None, :]
+    sd = spec.prior("season_sd").variable("season_sd")
+    by_region = pm.Normal("region_season_effect", season, sd, dims=("region", "season_term"))
+    return pt.matmul(by_region, pt.as_tensor(terms).T)
+
+
+def _intercepts(spec: MediaMix, panel: MediaPanel) -> Tensor:
+    """Return tau (region,)."""
+    if spec.intercept == "partial":
+        sd = spec.prior("intercept_sd").variable("intercept_sd")
+        return pm.Normal("region_intercept", 0.0, sd, dims="region")
+    size = (
+        panel.data["population"] if "population" in panel.data else panel.data["sales"].sum("date")
+    )
+    reference = int(np.argmax(size.to_numpy()))
+    others = [r for i, r in enumerate(panel.regions) if i != reference]
+    pm.modelcontext(None).add_coords({"other_region": others})
+    free = spec.prior("region_intercept").variable("intercept_difference", dims="other_region")
+    full = pt.concatenate([free[:reference], pt.zeros(1), free[reference:]])
+    return pm.Deterministic("region_intercept", full, dims="region")
+
+
+def _controls(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Tensor:
+    """Return the part of the mean that controls explain, (region, date)."""
+    if not panel.controls:
+        return pt.zeros(())
+    scaled = scaling.scale_controls(panel.data["controls"].to_numpy())
+    controls = pm.Data("controls", scaled, dims=("region", "date", "control"))
+    effect = spec.prior("control_effect").variable("control_effect", dims="control")
+    if len(panel.regions) == 1:
+        return pt.dot(controls, effect)
+    sd = spec.prior("control_sd").variable("control_sd", dims="control")
+    by_region = pm.Normal("region_control_effect", effect, sd, dims=("region", "control"))
+    return pt.matmul(controls, by_region[:, :, None])[:, :, 0]
+
+
+def _observe(spec: MediaMix, panel: MediaPanel, expected: Tensor, unit: Tensor) -> None:
+    """Add the likelihood of the observed region-weeks."""
+    family = spec.likelihood
+    parameters = {name: spec.prior(name).variable(name) for name in family.priors}
+    sales = panel.data["sales"].to_numpy()
+    if panel.balanced:
+        observed = pm.Data("observed_sales", sales, dims=("region", "date"))
+        family.observe(expected, unit, parameters, observed=observed, dims=("region", "date"))
+        return
+    region, date = np.nonzero(panel.observed.to_numpy())
+    pm.modelcontext(None).add_coords({"region_date": np.arange(region.size)})
+    observed = pm.Data("observed_sales", sales[region, date], dims="region_date")
+    units = pt.broadcast_to(unit, sales.shape)[region, date]
+    family.observe(expected[region, date], units, parameters, observed=observed, dims="region_date")
+
+
+def _lift_tests(
+    spec: MediaMix,
+    panel: MediaPanel,
+    scaling: Scaling,
+    effect: Tensor,
+    parameters: Mapping[str, Tensor],
+    walk: Tensor | None,
+    unit: Tensor,
+) -> None:
+    """Add the likelihood of measured lifts."""
+    now = panel.data["exposure"].to_numpy()
+    modelled = []
+    for i, test in enumerate(spec.lift_tests):
+        place = panel.channels.index(test.channel)
+        other, counted = test.otherwise(panel)
+        # Only the regions and dates whose sales are counted are computed.
+        regions = np.flatnonzero(counted.any(axis=1))
+        dates = np.flatnonzero(counted.any(axis=0))
+        plans = np.stack([now[:, :, place], other], axis=-1)
+        scaled = plans / scaling.population[:, None, None] / scaling.exposure[place]
+        lagged = lags(scaled, spec.adstock.max_lag)[:, regions][:, :, dates]
+        both = pm.Data(f"lift_exposure_{i}", lagged)
+        own = _of_channel(parameters, place, regions)
+        # The two plans stand where channels usually do.
+        response = curve(spec, own, both, lagged.shape)
+        change = (response[0] - response[1]) * effect[regions, place][:, None]
+        if walk is not None:
+            change = change * walk[place][dates][None, :]
+        seen = counted[np.ix_(regions, dates)].astype(float)
+        modelled.append((change * unit[regions] * seen).sum())
+    mean = pm.Deterministic("modelled_lift", pt.stack(modelled), dims="lift_test")
+    lift = pm.Data("observed_lift", np.asarray([t.lift for t in spec.lift_tests], dtype=float))
+    se = np.asarray([t.se for t in spec.lift_tests], dtype=float)
+    pm.Normal("lift", mean, se, observed=lift, dims="lift_test")
+
+
+def _of_channel(
+    parameters: Mapping[str, Tensor], place: int, regions: np.ndarray
+) -> dict[str, Tensor]:
+    """Return the curve parameters of one channel, for two plans in its stead."""
+    out = {}
+    for name, value in parameters.items():
+        one = value[:, place][regions] if value.ndim == 2 else value[place]
+        out[name] = pt.stack([one, one], axis=-1)
+    return out
