@@ -16,6 +16,7 @@ from .media_mix.adstock import GeometricAdstock as GeometricAdstock
 from .media_mix.adstock import NoAdstock as NoAdstock
 from .media_mix.adstock import WeibullCDFAdstock as WeibullCDFAdstock
 from .media_mix.adstock import WeibullPDFAdstock as WeibullPDFAdstock
+from .media_mix.backtest import backtest as backtest
 from .media_mix.counterfactual import adstock_weights as adstock_weights
 from .media_mix.counterfactual import baseline_sales as baseline_sales
 from .media_mix.counterfactual import contributions as contributions
@@ -23,12 +24,15 @@ from .media_mix.counterfactual import expected_sales as expected_sales
 from .media_mix.counterfactual import incremental_sales as incremental_sales
 from .media_mix.estimand import Estimand as Estimand
 from .media_mix.experiments import LiftTest as LiftTest
+from .media_mix.forecast import compare_plans as compare_plans
+from .media_mix.forecast import forecast as forecast
 from .media_mix.likelihood import LogNormalLikelihood as LogNormalLikelihood
 from .media_mix.likelihood import NegativeBinomialLikelihood as NegativeBinomialLikelihood
 from .media_mix.likelihood import NormalLikelihood as NormalLikelihood
 from .media_mix.likelihood import StudentTLikelihood as StudentTLikelihood
 from .media_mix.model import MediaMix as MediaMix
 from .media_mix.panel import MediaPanel as MediaPanel
+from .media_mix.plan import MediaPlan as MediaPlan
 from .media_mix.predictive import posterior_predictive as posterior_predictive
 from .media_mix.predictive import prior_predictive as prior_predictive
 from .media_mix.returns import marginal_roi as marginal_roi

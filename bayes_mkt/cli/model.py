@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 import bayes_mkt as bm
 from bayes_mkt.errors import SpecError
 from bayes_mkt.media_mix.adstock import Adstock
+from bayes_mkt.media_mix.likelihood import Likelihood
 from bayes_mkt.media_mix.saturation import Saturation
 from bayes_mkt.specs import check_keys, from_table
 
@@ -20,6 +21,10 @@ PARTS: Final = {
     "adstock": get_args(Adstock),
     "saturation": get_args(Saturation),
     "seasonality": (bm.Fourier,),
+    "events": (bm.Events,),
+    "smooth_trend": (bm.HSGP,),
+    "time_varying": (bm.HSGP,),
+    "likelihood": get_args(Likelihood),
 }
 
 
@@ -64,6 +69,10 @@ def _check_part(name: str, value: Any) -> None:
     if name in PARTS and not isinstance(value, PARTS[name]):
         types = " or ".join(f'type = "{kind.__name__}"' for kind in PARTS[name])
         raise SpecError(f"{WHERE} {name} must be a table with {types}.")
+    if name == "lift_tests" and not (
+        isinstance(value, tuple) and all(isinstance(test, bm.LiftTest) for test in value)
+    ):
+        raise SpecError(f'{WHERE} lift_tests must be a list of tables with type = "LiftTest".')
     if name == "priors":
         wrong = (
             [key for key, prior in value.items() if not isinstance(prior, bm.Prior)]

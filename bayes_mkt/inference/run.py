@@ -203,7 +203,12 @@ def run(
                 )
             latest = history[:, -count:]
             tuning = adaptation.learn(
-                tuning, history[:, state.done // 2 :], latest, step_size, final=final
+                tuning,
+                history[:, state.done // 2 :],
+                latest,
+                step_size,
+                final=final,
+                capped=int(orders.longest) < tuning.longest,
             )
             state = replace(state, positions=history[:, -1], tuning=tuning, forms=density.forms)
         yield Chunk(warming, drawn, stats, state)

@@ -12,6 +12,8 @@ from bayes_mkt.inference.mode import Gradient, curvature
 MAX_DENSE = 200
 SLOW = 0.9
 QUICK = 0.5
+# Means of chains that differ by more than this, in variances within them, are still apart.
+APART = 2.0
 MAX_REACH = 8.0
 MAX_LENGTH = 1000
 
@@ -91,7 +93,13 @@ def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> Tuning:
 
 
 def learn(
-    tuning: Tuning, draws: np.ndarray, lesson: np.ndarray, step_size: float, *, final: bool
+    tuning: Tuning,
+    draws: np.ndarray,
+    lesson: np.ndarray,
+    step_size: float,
+    *,
+    final: bool,
+    capped: bool = False,
 ) -> Tuning:
     """Return the tuning that the latest draws suggest.
 
@@ -107,6 +115,8 @@ def learn(
         What step-size adaptation came to.
     final
         Whether only the step size may still change.
+    capped
+        Whether the lesson's trajectories were kept shorter than `reach` asks.
     """
     if final:
         return replace(tuning, step_size=step_size)
@@ -116,7 +126,8 @@ def learn(
         if learnt is None:
             return replace(tuning, step_size=step_size)
         scale = learnt
-    slowest = _autocorrelation(lesson)
+    # Slowness of trajectories that were kept short says nothing of those to come.
+    slowest = QUICK if capped else _autocorrelation(lesson)
     reach = tuning.reach
     if slowest > SLOW:
         reach = min(2.0 * reach, MAX_REACH)
@@ -143,13 +154,19 @@ def _scale(draws: np.ndarray, *, dense: bool) -> np.ndarray | None:
 
 
 def _autocorrelation(draws: np.ndarray) -> float:
-    """Return the largest lag-1 autocorrelation of any variable, over chains, drift taken out.
+    """Return the largest lag-1 autocorrelation of any variable on which the chains agree.
 
-    A chain on its way to where the others are is not slow: it goes a straight line.
+    Chains on their way to each other, or all along one way, are not slow: their common drift is
+    taken out, and what they don't agree on yet says nothing.
     """
     time = np.arange(draws.shape[1]) - 0.5 * (draws.shape[1] - 1)
     centered = draws - draws.mean(axis=1, keepdims=True)
-    drift = np.einsum("t,ctv->cv", time, centered) / (time @ time)
-    centered = centered - time[:, None] * drift[:, None, :]
-    variance = np.maximum((centered**2).sum(axis=(0, 1)), 1e-300)
-    return float(((centered[:, 1:] * centered[:, :-1]).sum(axis=(0, 1)) / variance).max())
+    drift = time @ centered.mean(axis=0) / (time @ time)
+    centered = centered - time[:, None] * drift
+    within = np.maximum((centered**2).mean(axis=(0, 1)), 1e-300)
+    agreed = draws.mean(axis=1).var(axis=0) <= APART * within
+    if not agreed.any():
+        return QUICK
+    covariance = (centered[:, 1:] * centered[:, :-1]).sum(axis=(0, 1))
+    size = draws.shape[0] * draws.shape[1]
+    return float((covariance / (size * within))[agreed].max())

@@ -44,7 +44,7 @@ class NormalLikelihood:
         self, rng: np.random.Generator, mean: np.ndarray, unit: np.ndarray, parameters: Parameters
     ) -> np.ndarray:
         """Return sales drawn about `mean`; all arguments broadcast."""
-        return mean + parameters["sigma"] * unit * rng.standard_normal(mean.shape)
+        return np.asarray(mean + parameters["sigma"] * unit * rng.standard_normal(mean.shape))
 
     def check(self, sales: np.ndarray) -> None:
         """Raise `SpecError` if observed sales are impossible under this family."""
@@ -79,7 +79,7 @@ class StudentTLikelihood:
     ) -> np.ndarray:
         """Return sales drawn about `mean`; all arguments broadcast."""
         freedom = np.broadcast_to(1.0 + parameters["nu"], mean.shape)
-        return mean + parameters["sigma"] * unit * rng.standard_t(freedom)
+        return np.asarray(mean + parameters["sigma"] * unit * rng.standard_t(freedom))
 
     def check(self, sales: np.ndarray) -> None:
         """Raise `SpecError` if observed sales are impossible under this family."""
@@ -108,7 +108,8 @@ class LogNormalLikelihood:
     ) -> np.ndarray:
         """Return sales drawn about `mean`; all arguments broadcast."""
         sd = np.broadcast_to(parameters["log_sd"], mean.shape)
-        return np.maximum(mean, 0.0) * np.exp(sd * rng.standard_normal(mean.shape) - 0.5 * sd**2)
+        noise = sd * rng.standard_normal(mean.shape) - 0.5 * sd**2
+        return np.asarray(np.maximum(mean, 0.0) * np.exp(noise))
 
     def check(self, sales: np.ndarray) -> None:
         """Raise `SpecError` if observed sales are impossible under this family."""
@@ -145,7 +146,7 @@ class NegativeBinomialLikelihood:
         """Return sales drawn about `mean`; all arguments broadcast."""
         shape = np.broadcast_to(parameters["dispersion"], mean.shape)
         rate = rng.gamma(shape, np.maximum(mean, 0.0) / shape)
-        return rng.poisson(rate).astype(float)
+        return np.asarray(rng.poisson(rate), dtype=float)
 
     def check(self, sales: np.ndarray) -> None:
         """Raise `SpecError` if observed sales are impossible under this family."""

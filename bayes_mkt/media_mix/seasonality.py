@@ -105,17 +105,18 @@ class Events:
         return tuple(f"{name} {k:+d}" if k else name for name in self.dates for k in shifts)
 
     def basis(self, dates: pd.DatetimeIndex, period: str) -> np.ndarray:
-        """Return the terms (date, term) for periods of length `period` that begin at `dates`."""
+        """Return the terms (date, term) for periods of length `period` that begin at `dates`.
+
+        A period named by the last day of a month ends on it.
+        """
         one = pd.tseries.frequencies.to_offset(period)
-        # Month ends name the month that they close; other periods begin at their date.
-        closes = period.endswith("ME")
-        edges = pd.DatetimeIndex([*(dates if not closes else dates - one), (dates[-1] + one)])
-        if closes:
-            edges = pd.DatetimeIndex([*(edges[:-1] + pd.Timedelta(days=1)), dates[-1]])
-            edges = pd.DatetimeIndex([*edges[:-1], dates[-1] + pd.Timedelta(days=1)])
+        day = pd.Timedelta(days=1)
+        begins = dates - one + day if period.endswith("ME") else dates
+        end = dates[-1] + day if period.endswith("ME") else dates[-1] + one
+        edges = np.asarray([*begins, end], dtype="datetime64[ns]")
         columns = []
         for days in self.dates.values():
-            place = np.searchsorted(edges, pd.DatetimeIndex(days), side="right") - 1
+            place = np.searchsorted(edges, np.asarray(days, "datetime64[ns]"), side="right") - 1
             for shift in range(-self.spread, self.spread + 1):
                 inside = place + shift
                 seen = (place >= 0) & (place < len(dates)) & (inside >= 0) & (inside < len(dates))

@@ -235,7 +235,10 @@ def test_a_specification_is_a_value() -> None:
     [
         ({"order": "both"}, r"order='both': choose from 'adstock_first', 'saturation_first'\."),
         ({"pooling": "some"}, r"pooling='some': choose from 'partial', 'full', 'none'\."),
-        ({"media_prior": "beta"}, r"media_prior='beta': choose from 'roi', 'mroi', 'contribution_share', 'coefficient'\."),
+        (
+            {"media_prior": "beta"},
+            r"media_prior='beta': choose from 'roi', 'mroi', 'contribution_share', 'coefficient'\.",
+        ),
         ({"intercept": "no"}, r"intercept='no': choose from 'partial', 'reference'\."),
         (
             {"priors": {"rho": bm.Prior("HalfNormal", sigma=1)}},
