@@ -17,6 +17,8 @@ from .media_mix.adstock import NoAdstock as NoAdstock
 from .media_mix.adstock import WeibullCDFAdstock as WeibullCDFAdstock
 from .media_mix.adstock import WeibullPDFAdstock as WeibullPDFAdstock
 from .media_mix.backtest import backtest as backtest
+from .media_mix.budget import Allocation as Allocation
+from .media_mix.budget import allocate_budget as allocate_budget
 from .media_mix.counterfactual import adstock_weights as adstock_weights
 from .media_mix.counterfactual import baseline_sales as baseline_sales
 from .media_mix.counterfactual import contributions as contributions
@@ -35,6 +37,8 @@ from .media_mix.panel import MediaPanel as MediaPanel
 from .media_mix.plan import MediaPlan as MediaPlan
 from .media_mix.predictive import posterior_predictive as posterior_predictive
 from .media_mix.predictive import prior_predictive as prior_predictive
+from .media_mix.refute import Refutation as Refutation
+from .media_mix.refute import refute as refute
 from .media_mix.returns import marginal_roi as marginal_roi
 from .media_mix.returns import response_curves as response_curves
 from .media_mix.returns import roi as roi

@@ -216,7 +216,7 @@ class Target:
         A value on the edge of its support gives an infinite entry.
         """
         run = _batched(_forward(self, layout))
-        draws = [jnp.asarray(_flat_draws(posterior, v.name)) for v in self.model.free_RVs]
+        draws = [jnp.asarray(flat_draws(posterior, v.name)) for v in self.model.free_RVs]
         parts = run(draws, self.arguments)
         return np.concatenate([np.asarray(p).reshape(len(p), -1) for p in parts], axis=1)
 
@@ -255,8 +255,8 @@ class Target:
             to an array ``(batch, ...)``.
         """
         held = [rv.name for rv in self.model.free_RVs] + sorted(hold)
-        function = _given(self, tuple(names), tuple(held))
-        inputs = [_flat_draws(posterior, name) for name in held]
+        function = given(self, tuple(names), tuple(held))
+        inputs = [flat_draws(posterior, name) for name in held]
         sets = [self.with_data(values).arguments for values in data]
         first = [jnp.asarray(x[0]) for x in inputs]
         shapes = jax.eval_shape(function, first, sets[0])
@@ -277,7 +277,7 @@ class Target:
             yield where, results
 
 
-def _flat_draws(posterior: xr.Dataset, name: str) -> np.ndarray:
+def flat_draws(posterior: xr.Dataset, name: str) -> np.ndarray:
     """Return draws of a variable as ``(chain * draw, ...)``."""
     if name not in posterior:
         raise SpecError(f"The posterior has no draws of {name!r}; it has {list(posterior)}.")
@@ -344,7 +344,7 @@ def _forward(posterior: Target, layout: Layout) -> Callable[..., Any]:
     return _two_lists(_jaxify([*inputs.values(), *data], graphs))
 
 
-def _given(posterior: Target, names: tuple[str, ...], held: tuple[str, ...]) -> Callable[..., Any]:
+def given(posterior: Target, names: tuple[str, ...], held: tuple[str, ...]) -> Callable[..., Any]:
     """Return ``(values of held, data) -> values of names``, cutting the graph at `held`."""
     model = posterior.model
     inputs = {model[name]: model[name].type(name=name) for name in held}

@@ -149,7 +149,7 @@ def compare_plans(
     twin = Twin.of(fit, [plan_a, plan_b], seed=seed, after=lag)
     begin = twin.places(plan_a)[0]
     end = min(twin.places(plan_a)[-1] + lag + 1, twin.panel.n_dates)
-    price = _price(twin, plan_a)
+    price = price_ahead(twin)
     size = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
     regions = fit.data.n_regions
     change, worth = (np.empty((size, regions)) for _ in range(2))
@@ -193,7 +193,7 @@ def _check_equal(a: MediaPlan, b: MediaPlan) -> None:
             )
 
 
-def _price(twin: Twin, plan: MediaPlan) -> np.ndarray:
+def price_ahead(twin: Twin) -> np.ndarray:
     """Return revenue per sale (region, date) on the twin's dates; after the plan, as at its end."""
     data = twin.panel.data
     if "revenue_per_sale" not in data:

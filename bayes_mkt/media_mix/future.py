@@ -43,7 +43,15 @@ class Twin:
     target: Target
 
     @classmethod
-    def of(cls, fit: Fit, plans: Sequence[MediaPlan], *, seed: int, after: int = 0) -> Twin:
+    def of(
+        cls,
+        fit: Fit,
+        plans: Sequence[MediaPlan],
+        *,
+        seed: int,
+        after: int = 0,
+        short: bool = False,
+    ) -> Twin:
         """Return the twin of a fit, for plans on equal dates.
 
         Parameters
@@ -56,6 +64,8 @@ class Twin:
             Of the trend's way on.
         after
             Periods after the plans, without media, where their carry-over shows.
+        short
+            Whether the panel begins as late as the plans' carry-in allows: less to compute.
 
         Raises
         ------
@@ -71,6 +81,10 @@ class Twin:
         panel = _extended(fit.data, first, after)
         beyond = panel.n_dates - fit.data.n_dates
         posterior = _drawn_on(fit, beyond, seed)
+        if short:
+            begin = panel.dates.get_indexer(first.dates)[0] - fit.spec.adstock.max_lag
+            begin = min(begin, fit.data.n_dates - 1)
+            panel = panel.between(start=str(panel.dates[max(begin, 0)].date()))
         return cls(fit, panel, posterior, target(fit.spec.build(panel, training=fit.data)))
 
     def exposure(self, plan: MediaPlan) -> np.ndarray:

@@ -24,8 +24,8 @@ Tensor = Any
 def build(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> pm.Model:
     """Return the model of `panel`, in the units and with the trend of `training`.
 
-    The two are one panel for a fit. For a forecast `panel` goes on after the dates of `training`,
-    and has the same regions, channels and controls.
+    The two are one panel for a fit. For a forecast `panel` begins on a date of `training` and goes
+    on after its dates, and has the same regions, channels and controls.
     """
     scaling = Scaling.of(training)
     with pm.Model(coords=coords(spec, panel, training)) as model:
@@ -55,7 +55,7 @@ def build(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> pm.Model:
 
 def coords(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> dict[str, Any]:
     """Return the coordinates of every dimension the model uses."""
-    ahead = panel.n_dates - training.n_dates
+    ahead = _when(panel, training)[1]
     knots = spec.knots + knots_ahead(training.n_dates, spec.knots, ahead)
     found: dict[str, Any] = {
         "region": list(panel.regions),
@@ -82,14 +82,20 @@ def coords(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> dict[str,
     return found
 
 
+def _when(panel: MediaPanel, training: MediaPanel) -> tuple[int, int]:
+    """Return where a panel begins among the dates of training, and its periods after them."""
+    first = int(training.dates.searchsorted(panel.dates[0]))
+    return first, first + panel.n_dates - training.n_dates
+
+
 def _walk(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> Tensor | None:
     """Return exp(w), the factor of each channel's effect in each period (channel, date)."""
     process = spec.time_varying
     if process is None:
         return None
-    ahead = panel.n_dates - training.n_dates
+    first, ahead = _when(panel, training)
     basis = pm.Data(
-        "effect_basis", process.basis(training.n_dates, ahead), dims=("date", "effect_term")
+        "effect_basis", process.basis(training.n_dates, ahead)[first:], dims=("date", "effect_term")
     )
     scale = process.scale(
         spec.prior("effect_amplitude").variable("effect_amplitude", dims="channel"),
@@ -215,15 +221,17 @@ def _earned(
 
 def _baseline(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> Tensor:
     """Return trend, season, events and region intercepts, broadcastable to (region, date)."""
-    ahead = panel.n_dates - training.n_dates
+    first, ahead = _when(panel, training)
     basis = pm.Data(
-        "knot_basis", knot_basis(training.n_dates, spec.knots, ahead), dims=("date", "knot")
+        "knot_basis", knot_basis(training.n_dates, spec.knots, ahead)[first:], dims=("date", "knot")
     )
     baseline = pt.dot(basis, spec.prior("knot_value").variable("knot_value", dims="knot"))[None, :]
     if spec.smooth_trend is not None:
         process = spec.smooth_trend
         terms = pm.Data(
-            "trend_basis", process.basis(training.n_dates, ahead), dims=("date", "trend_term")
+            "trend_basis",
+            process.basis(training.n_dates, ahead)[first:],
+            dims=("date", "trend_term"),
         )
         scale = process.scale(
             spec.prior("trend_amplitude").variable("trend_amplitude"),
