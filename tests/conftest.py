@@ -65,7 +65,7 @@ def _prior_fit(
     parts = [rows.isel(draw=slice(i * draws, (i + 1) * draws)) for i in range(chains)]
     posterior = xr.concat([p.assign_coords(draw=range(draws)) for p in parts], dim="chain")
     posterior = posterior.assign_coords(chain=range(chains)).transpose("chain", "draw", ...)
-    stats = xr.Dataset({"diverging": xr.zeros_like(posterior["sigma"], dtype=bool)})
+    stats = xr.Dataset({"diverging": xr.zeros_like(posterior["effect"][:, :, 0, 0], dtype=bool)})
     tree = xr.DataTree.from_dict({"/posterior": posterior, "/sample_stats": stats})
     tree.attrs = {"seed": seed}
     return bm.Fit(spec, panel, tree, bm.diagnose(tree))

@@ -167,7 +167,8 @@ def adstock_weights(fit: Fit, *, allow_unconverged: bool = False) -> xr.DataArra
     Returns
     -------
     DataArray
-        Dims ``chain, draw, channel, lag``; sums to one over `lag`.
+        Dims ``chain, draw, channel, lag``, with `region` after `channel` where regions have
+        curves of their own; sums to one over `lag`.
     """
     marks = usable(fit, allow_unconverged)
     parts = [
@@ -175,7 +176,8 @@ def adstock_weights(fit: Fit, *, allow_unconverged: bool = False) -> xr.DataArra
         for _, (result,) in fit.target.evaluate(fit.posterior, ["adstock_weight"])
     ]
     values = np.concatenate(parts)
-    out = labelled(fit, values, (CHANNEL, "lag"), lag=np.arange(values.shape[-1]))
+    dims = (CHANNEL, REGION, "lag") if values.ndim == 4 else (CHANNEL, "lag")
+    out = labelled(fit, values, dims, lag=np.arange(values.shape[-1]))
     return out.assign_attrs(units="1", long_name="Adstock weight", **marks).rename("adstock_weight")
 
 

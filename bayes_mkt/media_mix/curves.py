@@ -63,24 +63,29 @@ def _moved(prior: Prior, common: Tensor, by: Tensor) -> Tensor:
 
 def _say_weights(spec: MediaMix, parameters: Mapping[str, Tensor]) -> None:
     """Add the adstock weights to the model, to be looked at."""
-    weights = adstock_weights(spec, parameters)
-    if weights.ndim == 3:
-        dims: tuple[str, ...] = ("channel", "region", "lag")
-    else:
+    coords = pm.modelcontext(None).coords
+    channels, regions = len(coords["channel"]), len(coords["region"])
+    weights = adstock_weights(spec, parameters, channels, regions)
+    dims: tuple[str, ...] = ("channel", "region", "lag")
+    if weights.ndim == 2:
         dims = ("channel", "lag")
-        count = len(pm.modelcontext(None).coords["channel"])
-        weights = pt.broadcast_to(weights, (count, spec.adstock.max_lag + 1))
+        weights = pt.broadcast_to(weights, (channels, spec.adstock.max_lag + 1))
     pm.Deterministic("adstock_weight", weights, dims=dims)
 
 
-def adstock_weights(spec: MediaMix, parameters: Mapping[str, Tensor]) -> Tensor:
+def adstock_weights(
+    spec: MediaMix, parameters: Mapping[str, Tensor], channels: int, regions: int
+) -> Tensor:
     """Return the weights, (channel, lag) or (channel, region, lag)."""
     own = {name: parameters[name] for name in spec.adstock.priors}
     if not any(value.ndim == 2 for value in own.values()):
         return spec.adstock.weights(own)
-    shape = next(value.shape for value in own.values() if value.ndim == 2)
-    flat = {n: pt.broadcast_to(v, shape).T.reshape((-1,)) for n, v in own.items()}
-    return spec.adstock.weights(flat).reshape((shape[1], shape[0], -1))
+    flat = {
+        name: pt.broadcast_to(value, (regions, channels)).T.reshape((channels * regions,))
+        for name, value in own.items()
+    }
+    length = spec.adstock.max_lag + 1
+    return spec.adstock.weights(flat).reshape((channels, regions, length))
 
 
 def carry(
@@ -88,7 +93,7 @@ def carry(
 ) -> Tensor:
     """Return carried exposure (channel, region, date) of lagged exposure of `shape`."""
     channels, regions, dates, length = shape
-    weights = adstock_weights(spec, parameters)
+    weights = adstock_weights(spec, parameters, channels, regions)
     if weights.ndim == 3:
         return pt.matmul(x, weights[:, :, :, None])[:, :, :, 0]
     flat = x.reshape((channels, regions * dates, length))
@@ -101,5 +106,5 @@ def saturate(spec: MediaMix, parameters: Mapping[str, Tensor], x: Tensor) -> Ten
     for name in spec.saturation.priors:
         value = parameters[name]
         shaped = value.T if value.ndim == 2 else value[:, None]
-        own[name] = shaped.reshape((*shaped.shape, *(1,) * (x.ndim - 2)))
+        own[name] = pt.shape_padright(shaped, x.ndim - 2)
     return spec.saturation.curve(x, own)

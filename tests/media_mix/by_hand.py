@@ -47,17 +47,34 @@ def scaled_exposure(panel: bm.MediaPanel, exposure: Array) -> Array:
     return exposure / heads(panel)[:, None, None] / np.array(median)
 
 
+def curve_values(spec: bm.MediaMix, values: Values, name: str, shape: tuple[int, int]) -> Array:
+    """Return a curve's parameter (region, channel), moved where it is pooled."""
+    common = np.broadcast_to(values[name], shape)
+    if f"{name}_offset" not in values:
+        return common
+    by = values[f"{name}_sd"] * values[f"{name}_offset"]
+    ends = dict(spec.prior(name).parameters)
+    low, high = ends.get("lower", 0.0), ends.get("upper", np.inf)
+    if np.isinf(high):
+        return common * np.exp(by)
+    odds = (common - low) / (high - common) * np.exp(by)
+    return low + (high - low) * odds / (1 + odds)
+
+
 def _carry(x: Array, spec: bm.MediaMix, values: Values) -> Array:
     if isinstance(spec.adstock, bm.NoAdstock):
         return x
     lags = np.arange(spec.adstock.max_lag + 1)
+    shape = (x.shape[0], x.shape[2])
+    own = {n: curve_values(spec, values, n, shape) for n in spec.adstock.priors}
     out = np.zeros_like(x)
-    for m in range(x.shape[2]):
-        weights = _decay(lags, spec, {k: v[m] for k, v in values.items() if "adstock_" in k})
-        weights = weights / weights.sum()
-        for t in range(x.shape[1]):
-            for lag in lags[: t + 1]:
-                out[:, t, m] += weights[lag] * x[:, t - lag, m]
+    for g in range(x.shape[0]):
+        for m in range(x.shape[2]):
+            weights = _decay(lags, spec, {n: float(v[g, m]) for n, v in own.items()})
+            weights = weights / weights.sum()
+            for t in range(x.shape[1]):
+                for lag in lags[: t + 1]:
+                    out[g, t, m] += weights[lag] * x[g, t - lag, m]
     return out
 
 
@@ -71,14 +88,40 @@ def _decay(lags: Array, spec: bm.MediaMix, values: dict[str, float]) -> Array:
 
 
 def _saturate(x: Array, spec: bm.MediaMix, values: Values) -> Array:
+    shape = (x.shape[0], x.shape[2])
+    own = {n: curve_values(spec, values, n, shape)[:, None, :] for n in spec.saturation.priors}
     if isinstance(spec.saturation, bm.NoSaturation):
         return x
     if isinstance(spec.saturation, bm.PowerSaturation):
-        return x ** values["exponent"]
+        return x ** own["exponent"]
     if isinstance(spec.saturation, bm.ExponentialSaturation):
-        return 1 - 0.5 ** (x / values["half_saturation"])
-    slope = values["slope"] if spec.saturation.slope is None else spec.saturation.slope
-    return x**slope / (x**slope + values["half_saturation"] ** slope)
+        return 1 - 0.5 ** (x / own["half_saturation"])
+    slope = own["slope"] if spec.saturation.slope is None else spec.saturation.slope
+    return x**slope / (x**slope + own["half_saturation"] ** slope)
+
+
+def smooth(process: bm.HSGP, n_dates: int) -> tuple[Array, Array]:
+    """Return basis (date, term) and frequencies (term,) of a smooth function."""
+    times = np.linspace(-1.0, 1.0, n_dates)
+    edge = process.boundary
+    waves = [np.pi * j / (2 * edge) for j in range(1, process.terms + 1)]
+    basis = [np.sin(w * (times + edge)) / np.sqrt(edge) for w in waves]
+    return np.stack(basis, axis=1), np.array(waves)
+
+
+def smooth_sd(waves: Array, amplitude: Array, length: Array) -> Array:
+    """Return the SD of the weights of a Matern-5/2 process, (..., term)."""
+    amplitude, length = np.asarray(amplitude)[..., None], np.asarray(length)[..., None]
+    power = amplitude**2 * 16 / 3 * 5**2.5 / length**5 / (5 / length**2 + waves**2) ** 3
+    return np.sqrt(power)
+
+
+def walk(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
+    """Return the factor of each channel's effect in time, (date, channel)."""
+    if spec.time_varying is None:
+        return np.ones((panel.n_dates, panel.n_channels))
+    basis, _ = smooth(spec.time_varying, panel.n_dates)
+    return np.exp(basis @ values["effect_weight"].T)
 
 
 def response(
@@ -86,9 +129,10 @@ def response(
 ) -> Array:
     """Return h (region, date, channel), under the panel's exposure or another."""
     x = scaled_exposure(panel, panel.data["exposure"].to_numpy() if exposure is None else exposure)
+    factor = walk(spec, panel, values)
     if spec.order == "adstock_first":
-        return _saturate(_carry(x, spec, values), spec, values)
-    return _carry(_saturate(x, spec, values), spec, values)
+        return _saturate(_carry(x, spec, values), spec, values) * factor
+    return _carry(_saturate(x, spec, values), spec, values) * factor
 
 
 def price(panel: bm.MediaPanel) -> Array:
@@ -105,21 +149,29 @@ def effect(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
     relative = np.ones((panel.n_regions, panel.n_channels))
     if spec.pooling == "partial" and panel.n_regions > 1:
         relative = np.exp(values["effect_sd"] * values["effect_offset"])
-    paid = [c for c in panel.channels if c in panel.paid_channels and spec.media_prior == "roi"]
-    unpaid = [c for c in panel.channels if c not in paid]
+    given = spec.media_prior
+    own = [c for c in panel.channels if c in panel.paid_channels or given == "contribution_share"]
+    own = [] if given == "coefficient" else own
+    others = [c for c in panel.channels if c not in own]
     observed = np.isfinite(panel.data["sales"].to_numpy())
     worth = price(panel) * heads(panel)[:, None] * sales_scale(panel)[1]
+    more = response(spec, panel, values, 1.01 * panel.data["exposure"].to_numpy())
     out = np.empty_like(relative)
     for m, channel in enumerate(panel.channels):
-        if channel in unpaid:
-            out[:, m] = values["coefficient"][..., unpaid.index(channel)] * relative[:, m]
+        if channel in others:
+            out[:, m] = values["coefficient"][..., others.index(channel)] * relative[:, m]
             continue
-        spent = np.where(observed, panel.data["spend"].to_numpy()[:, :, m], 0.0).sum(axis=1)
-        earned = (relative[:, m, None] * worth * h[:, :, m]).sum(axis=1)
-        roi = values["roi"][..., paid.index(channel)]
+        total = np.where(observed, panel.data["spend"].to_numpy()[:, :, m], 0.0).sum(axis=1)
+        sold = h[:, :, m]
+        if given == "mroi":
+            total, sold = 0.01 * total, more[:, :, m] - h[:, :, m]
+        if given == "contribution_share":
+            total = np.nansum(panel.data["sales"].to_numpy() * price(panel), axis=1)
+        earned = (relative[:, m, None] * worth * sold).sum(axis=1)
+        ratio = values[given][..., own.index(channel)]
         if spec.pooling != "none" or panel.n_regions == 1:
-            spent, earned = spent.sum(), earned.sum()
-        out[:, m] = roi * spent / earned * relative[:, m]
+            total, earned = total.sum(), earned.sum()
+        out[:, m] = ratio * total / earned * relative[:, m]
     return out
 
 
@@ -157,7 +209,14 @@ def baseline(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
         angle = 2 * np.pi * (day / np.timedelta64(1, "D")) / 365.25
         for k in range(spec.seasonality.order):
             sine, cosine = values["season_effect"][2 * k : 2 * k + 2]
+            if spec.seasonality.by_region and panel.n_regions > 1:
+                own = values["region_season_effect"][:, 2 * k : 2 * k + 2]
+                sine, cosine = own[:, :1], own[:, 1:]
             out = out + sine * np.sin((k + 1) * angle) + cosine * np.cos((k + 1) * angle)
+    if spec.smooth_trend is not None:
+        out = out + smooth(spec.smooth_trend, panel.n_dates)[0] @ values["trend_weight"]
+    if spec.events is not None:
+        out = out + events(spec, panel) @ values["event_effect"]
     if panel.controls:
         z = panel.data["controls"].to_numpy()
         seen = z[np.isfinite(panel.data["sales"].to_numpy())]
@@ -166,6 +225,41 @@ def baseline(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
         gamma = values["region_control_effect" if several else "control_effect"]
         out = out + (np.atleast_2d(gamma)[:, None, :] * z).sum(axis=-1)
     return out
+
+
+def events(spec: bm.MediaMix, panel: bm.MediaPanel) -> Array:
+    """Return the terms of events in weeks that begin at the panel's dates, (date, term)."""
+    assert spec.events is not None
+    columns = []
+    for days in spec.events.dates.values():
+        for shift in range(-spec.events.spread, spec.events.spread + 1):
+            column = np.zeros(panel.n_dates)
+            for day in days:
+                for t, begin in enumerate(panel.dates):
+                    weeks = (np.datetime64(day) - begin.to_datetime64()) / np.timedelta64(7, "D")
+                    if 0 <= weeks < 1 and 0 <= t + shift < panel.n_dates:
+                        column[t + shift] = 1.0
+            columns.append(column)
+    return np.stack(columns, axis=1)
+
+
+def lift(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values, test: bm.LiftTest) -> float:
+    """Return the modelled lift of a test."""
+    m = panel.channels.index(test.channel)
+    regions = [g for g, r in enumerate(panel.regions) if test.regions is None or r in test.regions]
+    day = [str(d.date()) for d in panel.dates]
+    inside = [t for t, d in enumerate(day) if test.start <= d <= test.end]
+    counted = [t for t, d in enumerate(day) if test.start <= d <= (test.outcome_end or test.end)]
+    exposure = panel.data["exposure"].to_numpy()
+    paid = test.channel in panel.paid_channels
+    media = panel.data["spend"].to_numpy()[:, :, m] if paid else exposure[:, :, m]
+    ran = media[np.ix_(regions, inside)].sum()
+    other = exposure.copy()
+    for g in regions:
+        for t in inside:
+            other[g, t, m] *= 1 - test.spend_change / ran
+    change = contribution(spec, panel, values) - contribution(spec, panel, values, other)
+    return float(change[np.ix_(regions, counted)][:, :, m].sum())
 
 
 def expected_sales(
@@ -181,17 +275,40 @@ def log_density(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> floa
     """Return log p(values, sales), without the Jacobian of any transform."""
     total = 0.0
     for name, value in values.items():
-        if name == "effect_offset":
+        if name.endswith("_offset"):
             terms = stats.norm.logpdf(value)
         elif name == "region_intercept":
             terms = stats.norm.logpdf(value, 0.0, values["intercept_sd"])
         elif name == "region_control_effect":
             terms = stats.norm.logpdf(value, values["control_effect"], values["control_sd"])
+        elif name == "region_season_effect":
+            terms = stats.norm.logpdf(value, values["season_effect"], values["season_sd"])
+        elif name in ("trend_weight", "effect_weight"):
+            process = spec.smooth_trend if name == "trend_weight" else spec.time_varying
+            assert process is not None
+            stem = name.removesuffix("_weight")
+            size, length = values[f"{stem}_amplitude"], values[f"{stem}_lengthscale"]
+            sd = smooth_sd(smooth(process, panel.n_dates)[1], size, length)
+            terms = stats.norm.logpdf(value, 0.0, sd)
         else:
             prior = spec.prior({"intercept_difference": "region_intercept"}.get(name, name))
             terms = log_prior_density(prior, value)
         total += float(np.sum(terms))
+    for test in spec.lift_tests:
+        total += float(stats.norm.logpdf(test.lift, lift(spec, panel, values, test), test.se))
     sales = panel.data["sales"].to_numpy()
-    noise = values["sigma"] * sales_scale(panel)[1] * heads(panel)[:, None]
     fitted = expected_sales(spec, panel, values)
-    return total + float(np.nansum(stats.norm.logpdf(sales, fitted, noise)))
+    unit = sales_scale(panel)[1] * heads(panel)[:, None]
+    return total + float(np.nansum(_scatter(spec, sales, fitted, unit, values)))
+
+
+def _scatter(spec: bm.MediaMix, sales: Array, fitted: Array, unit: Array, values: Values) -> Array:
+    """Return the log-density of sales about their expectation, NaN where not observed."""
+    if isinstance(spec.likelihood, bm.StudentTLikelihood):
+        return stats.t.logpdf(sales, 1 + values["nu"], fitted, values["sigma"] * unit)
+    if isinstance(spec.likelihood, bm.LogNormalLikelihood):
+        sd = values["log_sd"]
+        low = 1e-3 * unit
+        log = np.log(np.maximum(fitted, low)) + np.minimum(fitted, low) / low - 1
+        return stats.norm.logpdf(np.log(sales), log - 0.5 * sd**2, sd) - np.log(sales)
+    return stats.norm.logpdf(sales, fitted, values["sigma"] * unit)

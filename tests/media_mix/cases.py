@@ -56,6 +56,28 @@ def _revenue() -> bm.MediaPanel:
     return _read(_simulate(), population=None, revenue_per_sale=None, controls=(), exposure=None)
 
 
+EVENTS = bm.Events({"sale": ["2022-02-09", "2022-05-01"], "strike": ["2022-03-15"]}, spread=1)
+LIFT_TESTS = (
+    bm.LiftTest(
+        channel="tv",
+        regions=["region_02", "region_03"],
+        start="2022-02-07",
+        end="2022-02-28",
+        outcome_end="2022-03-14",
+        spend_change=3000.0,
+        lift=900.0,
+        se=300.0,
+    ),
+    bm.LiftTest(
+        channel="search",
+        start="2022-04-04",
+        end="2022-04-18",
+        spend_change=-2e5,
+        lift=-500.0,
+        se=400.0,
+    ),
+)
+
 MODELS: dict[str, tuple[bm.MediaMix, str]] = {
     "meridian": (bm.MediaMix.meridian(knots=1, adstock=SHORT), "paid"),
     "baseline": (bm.MediaMix(adstock=SHORT, knots=3, seasonality=bm.Fourier(2)), "paid"),
@@ -77,6 +99,41 @@ MODELS: dict[str, tuple[bm.MediaMix, str]] = {
     ),
     "weibull": (
         bm.MediaMix(adstock=bm.WeibullPDFAdstock(3), saturation=bm.PowerSaturation()),
+        "mixed",
+    ),
+    "curves by region": (
+        bm.MediaMix(
+            adstock=SHORT,
+            saturation=bm.HillSaturation(slope=None),
+            adstock_pooling="partial",
+            saturation_pooling="partial",
+            smooth_trend=bm.HSGP(terms=4),
+            seasonality=bm.Fourier(1, by_region=True),
+            events=EVENTS,
+            likelihood=bm.StudentTLikelihood(),
+        ),
+        "masked",
+    ),
+    "curves apart": (
+        bm.MediaMix(
+            adstock=SHORT,
+            adstock_pooling="none",
+            saturation_pooling="none",
+            order="saturation_first",
+            media_prior="mroi",
+            likelihood=bm.LogNormalLikelihood(),
+        ),
+        "mixed",
+    ),
+    "varying": (
+        bm.MediaMix(
+            adstock=SHORT,
+            pooling="full",
+            saturation_pooling="partial",
+            media_prior="contribution_share",
+            time_varying=bm.HSGP(terms=3),
+            lift_tests=LIFT_TESTS,
+        ),
         "mixed",
     ),
     "masked": (

@@ -46,8 +46,8 @@ def unconstrained(model: pm.Model, spec: bm.MediaMix, values: Any) -> dict[str, 
         if variable.endswith("_log__"):
             out[variable] = np.log(value)
         elif variable.endswith("_interval__"):
-            bounds = dict(spec.prior(name).parameters)
-            out[variable] = np.log(value - bounds["lower"]) - np.log(bounds["upper"] - value)
+            low, high = spec.prior(name).bounds
+            out[variable] = np.log(value - low) - np.log(high - value)
         elif variable.endswith("_logodds__"):
             out[variable] = np.log(value / (1 - value))
         else:
