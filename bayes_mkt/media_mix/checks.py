@@ -47,11 +47,15 @@ class Cells:
 
 
 def place_rows(
-    values: Mapping[str, Array], columns: Mapping[str, Column], problems: Problems
+    values: Mapping[str, Array],
+    columns: Mapping[str, Column],
+    problems: Problems,
+    fewest: int = MIN_DATES,
 ) -> Cells | None:
     """Return where each row stands, or None if its region or date is unknown.
 
-    Duplicate rows, uneven dates and regions with one date are noted in `problems`.
+    Duplicate rows are noted in `problems`, and fewer dates than `fewest`, uneven dates and regions
+    with one date, where that is more than one.
     """
     if "date" not in values or ("region" in columns and "region" not in values):
         return None
@@ -68,7 +72,8 @@ def place_rows(
     rows = np.bincount(region * shape[1] + date, minlength=shape[0] * shape[1]).reshape(shape)
     cells = Cells(regions, np.asarray(dates, dtype="datetime64[ns]"), region, date, rows)
     _check_duplicates(cells, columns, problems)
-    _check_dates(cells, columns, problems)
+    if fewest > 1:
+        _check_dates(cells, columns, problems, fewest)
     return cells
 
 
@@ -151,14 +156,16 @@ def _check_duplicates(cells: Cells, columns: Mapping[str, Column], problems: Pro
     problems.add(f"{counted(len(twice), *nouns)} more than one row: {where}. {remedy}")
 
 
-def _check_dates(cells: Cells, columns: Mapping[str, Column], problems: Problems) -> None:
+def _check_dates(
+    cells: Cells, columns: Mapping[str, Column], problems: Problems, fewest: int
+) -> None:
     """Note too few dates, uneven dates, and regions with one date."""
     name = columns["date"].name
-    if len(cells.dates) < MIN_DATES:
+    if len(cells.dates) < fewest:
         days = ", ".join(str(day) for day in cells.dates.astype("datetime64[D]"))
         problems.add(
             f"date has {counted(len(cells.dates), 'distinct value')}: column {name!r}, {days}. "
-            f"A panel needs {MIN_DATES} dates or more; load a longer history."
+            f"A panel needs {fewest} dates or more; load a longer history."
         )
         return
     _, problem = find_period(cells.dates)

@@ -13,6 +13,7 @@ import xarray as xr
 from bayes_mkt.dims import CHANNEL, DATE, REGION
 from bayes_mkt.errors import DataError, SpecError
 from bayes_mkt.media_mix.panel import MediaPanel
+from bayes_mkt.media_mix.plan_frame import PlanRows, read_plan
 
 YEAR = {"D": 365.25, "MS": 12.0, "ME": 12.0}
 
@@ -110,23 +111,17 @@ class MediaPlan:
             If the rows don't give every region on every date, a name isn't the panel's, or the
             dates don't lie on the panel's calendar.
         """
-        given = {**(spend or {}), **(exposure or {})}
-        if not given:
-            raise SpecError("A plan needs spend= or exposure=, channel -> column.")
-        read = MediaPanel.from_frame(
-            _with_constant(frame),
-            sales=CONSTANT,
+        rows = read_plan(
+            frame,
+            panel,
             date=date,
             region=region,
             spend=spend,
             exposure=exposure,
             controls=controls,
             revenue_per_sale=revenue_per_sale,
-            currency=panel.currency,
         )
-        _check_names(read, panel)
-        plan = cls._on_calendar(panel, read.dates)
-        return plan._filled(panel, read, tuple(spend or {}), tuple(exposure or {}))
+        return cls._on_calendar(panel, rows.dates)._filled(panel, rows)
 
     @classmethod
     def _on_calendar(cls, panel: MediaPanel, dates: pd.DatetimeIndex) -> MediaPlan:
@@ -150,42 +145,30 @@ class MediaPlan:
                 "Give periods that begin as the panel's do."
             )
         chosen = known.sel({DATE: dates})
-        sales = xr.DataArray(np.nan, coords={d: chosen[d] for d in (REGION, DATE)}).rename("sales")
-        return cls(chosen.assign(sales=sales.broadcast_like(chosen["exposure"].isel(channel=0))))
+        empty = np.full((chosen.sizes[REGION], chosen.sizes[DATE]), np.nan)
+        return cls(chosen.assign(sales=((REGION, DATE), empty)))
 
-    def _filled(
-        self,
-        panel: MediaPanel,
-        read: MediaPanel,
-        spend: tuple[str, ...],
-        exposure: tuple[str, ...],
-    ) -> MediaPlan:
-        """Return the plan with the media and controls that were read."""
+    def _filled(self, panel: MediaPanel, rows: PlanRows) -> MediaPlan:
+        """Return the plan with the media, controls and prices of its rows."""
         data = self.data.transpose(REGION, DATE, ...).copy(deep=True)
-        rows = [read.regions.index(name) for name in panel.regions]
         cost = prices(panel)
         money, units = np.zeros(data["spend"].shape), np.zeros(data["exposure"].shape)
         for m, channel in enumerate(panel.channels):
-            paid = channel in panel.paid_channels
-            if not paid:
+            price = cost[:, None, m]
+            spent, seen = rows.spend.get(channel), rows.exposure.get(channel)
+            if spent is None and seen is not None:
+                spent = seen * price
+            if spent is not None:
+                money[:, :, m] = spent
+                units[:, :, m] = spent / price if seen is None else seen
+            if channel not in panel.paid_channels:
                 money[:, :, m] = np.nan
-            if channel not in read.channels:
-                continue
-            place = read.channels.index(channel)
-            media = read.data["exposure"].to_numpy()[rows][:, :, place]
-            if channel in spend:
-                money[:, :, m] = read.data["spend"].to_numpy()[rows][:, :, place]
-                units[:, :, m] = media if channel in exposure else money[:, :, m] / cost[:, None, m]
-            else:
-                units[:, :, m] = media
-                money[:, :, m] = media * cost[:, None, m] if paid else np.nan
         data["spend"].values[:] = money
         data["exposure"].values[:] = units
-        for name in read.controls:
-            values = read.data["controls"].sel(control=name).to_numpy()[rows]
+        for name, values in rows.controls.items():
             data["controls"].loc[{"control": name}] = values
-        if "revenue_per_sale" in read.data:
-            data["revenue_per_sale"].values[:] = read.data["revenue_per_sale"].to_numpy()[rows]
+        if rows.revenue_per_sale is not None and "revenue_per_sale" in data:
+            data["revenue_per_sale"].values[:] = rows.revenue_per_sale
         return MediaPlan(data)
 
     @property
@@ -250,38 +233,6 @@ class MediaPlan:
         return (
             f"MediaPlan({self.dates[0].date()} to {self.dates[-1].date()}, {regions}, "
             f"spend {', '.join(paid) or 'none'})"
-        )
-
-
-CONSTANT = "sales of the plan, not used"
-
-
-def _with_constant(frame: Any) -> Any:
-    """Return the frame with a column in place of sales, which a plan doesn't have."""
-    import narwhals as nw
-
-    native = nw.from_native(frame)
-    return native.with_columns(nw.lit(1.0).alias(CONSTANT)).to_native()
-
-
-def _check_names(read: MediaPanel, panel: MediaPanel) -> None:
-    """Raise unless a plan has the panel's regions, on every date, and no other names."""
-    for what, mine, known in (
-        ("channel", read.channels, panel.channels),
-        ("region", read.regions, panel.regions),
-        ("control", read.controls, panel.controls),
-    ):
-        unknown = [name for name in mine if name not in known]
-        if unknown:
-            raise DataError(f"The plan's {what} {unknown[0]!r} isn't in the panel: {list(known)}.")
-    absent = [name for name in panel.regions if name not in read.regions]
-    if absent:
-        raise DataError(f"The plan has no row of region {absent[0]!r}; give every region.")
-    if not read.balanced:
-        region, date = np.argwhere(~read.observed.to_numpy())[0]
-        raise DataError(
-            f"The plan has no row of region {read.regions[region]!r} on "
-            f"{read.dates[date].date()}; give every region on every date, 0 where nothing runs."
         )
 
 

@@ -1,0 +1,163 @@
+"""Sales ahead, and the difference between plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayes_mkt as bm
+from bayes_mkt.media_mix.future import Twin
+from tests.media_mix import by_hand
+from tests.media_mix.cases import MODELS, panel
+
+Models = Callable[[str], bm.Fit]
+AHEAD = ["curves by region", "varying", "no pooling", "masked", "national", "straight"]
+
+
+def further(data: bm.MediaPanel, plan: bm.MediaPlan) -> tuple[np.ndarray, np.ndarray]:
+    """Exposure and controls of the panel and the plan after it."""
+    out = [
+        np.concatenate([data.data[n].to_numpy(), plan.data[n].to_numpy()], axis=1)
+        for n in ("exposure", "controls")
+    ]
+    return out[0], out[1]
+
+
+@pytest.mark.parametrize("name", AHEAD)
+def test_media_ahead_do_what_the_equations_say(loose: Models, name: str) -> None:
+    fit = loose(name)
+    plan = bm.MediaPlan.repeat(fit.data, 3).times(1.5)
+    twin = Twin.of(fit, [plan], seed=1, after=2)
+    assert twin.panel.n_dates == fit.data.n_dates + 5
+    exposure, _ = further(fit.data, plan)
+    after = np.zeros((exposure.shape[0], 2, exposure.shape[2]))
+    exposure = np.concatenate([exposure, after], axis=1)
+    (where, (result,)), *_ = twin.evaluate(["media_contribution"], [plan])
+    found = result["media_contribution"]
+    for i, (_, values) in enumerate(by_hand.each_draw(fit)):
+        expected = ahead_by_hand(fit, values, exposure)
+        if i < found.shape[0]:
+            np.testing.assert_allclose(found[i], expected, rtol=1e-9, atol=1e-9 * expected.max())
+    assert where.start == 0
+
+
+def ahead_by_hand(fit: bm.Fit, values: by_hand.Values, exposure: np.ndarray) -> np.ndarray:
+    """Return contributions on more dates than the panel has, from the equations."""
+    spec, data = fit.spec, fit.data
+    x = by_hand.scaled_exposure(data, exposure)
+    carry, saturate = by_hand._carry, by_hand._saturate
+    first, second = (carry, saturate) if spec.order == "adstock_first" else (saturate, carry)
+    h = second(first(x, spec, values), spec, values)
+    if spec.time_varying is not None:
+        times = -1 + 2 * np.arange(exposure.shape[1]) / (data.n_dates - 1)
+        _, waves = by_hand.smooth(spec.time_varying, data.n_dates)
+        edge = spec.time_varying.boundary
+        basis = np.sin(waves * (times[:, None] + edge)) / np.sqrt(edge)
+        h = h * np.exp(basis @ values["effect_weight"].T)
+    unit = by_hand.heads(data)[:, None, None] * by_hand.sales_scale(data)[1]
+    return by_hand.effect(spec, data, values)[:, None, :] * h * unit
+
+
+def test_looking_back_gives_the_models_own_expectation(fitted: bm.Fit) -> None:
+    dates = [str(d.date()) for d in fitted.data.dates[[20, 29]]]
+    plan = bm.MediaPlan.observed(fitted.data, *dates)
+    found = bm.forecast(fitted, plan, seed=1)
+    expected = bm.expected_sales(fitted).sel(date=slice(*dates))
+    np.testing.assert_allclose(found["expected_sales"], expected, rtol=1e-9)
+    assert found["sales"].dims == ("chain", "draw", "region", "date")
+    assert found["sales"].attrs["units"] == fitted.data.data["sales"].attrs["units"]
+
+
+def test_noise_is_the_models_and_sums_are_of_joint_draws(fitted: bm.Fit) -> None:
+    plan = bm.MediaPlan.repeat(fitted.data, 6)
+    cells = bm.forecast(fitted, plan, seed=1)
+    total = bm.forecast(fitted, plan, by=(), seed=1)
+    np.testing.assert_allclose(total["sales"], cells["sales"].sum(("region", "date")))
+    unit = by_hand.heads(fitted.data)[:, None] * by_hand.sales_scale(fitted.data)[1]
+    noise = (cells["sales"] - cells["expected_sales"]) / unit / fitted.posterior["sigma"]
+    assert float(noise.std()) == pytest.approx(1.0, abs=0.02)
+    apart = np.sqrt(float(cells["sales"].var(("chain", "draw")).sum()))
+    assert float(total["sales"].std()) > 1.2 * apart
+    assert bm.forecast(fitted, plan, seed=1).identical(cells)
+
+
+def test_a_line_goes_on(fitted: bm.Fit) -> None:
+    """A trend of two knots rises ahead by its slope."""
+    plan = bm.MediaPlan.repeat(fitted.data, 8).without()
+    twin = Twin.of(fitted, [plan], seed=1)
+    basis = twin.target.model["knot_basis"].get_value()
+    assert basis.shape == (fitted.data.n_dates + 8, 2)
+    np.testing.assert_allclose(np.diff(basis[:, 1]), 1.0 / (fitted.data.n_dates - 1))
+
+
+def test_more_knots_go_on_as_a_walk_with_the_steps_of_the_past(
+    prior_fit: Callable[..., bm.Fit],
+) -> None:
+    spec, kind = MODELS["baseline"]
+    fit = prior_fit(spec, panel(kind), chains=2, draws=300)
+    plan = bm.MediaPlan.repeat(fit.data, 19)
+    twin = Twin.of(fit, [plan], seed=1)
+    knots = twin.posterior["knot_value"]
+    assert knots.sizes["knot"] == 5
+    past = np.diff(knots[..., :3].to_numpy())
+    step = np.sqrt((past**2).mean(axis=-1, keepdims=True))
+    z = np.diff(knots[..., 2:].to_numpy()) / step
+    assert z.mean() == pytest.approx(0.0, abs=4 / np.sqrt(z.size))
+    assert z.std() == pytest.approx(1.0, abs=0.1)
+    other = Twin.of(fit, [plan], seed=2).posterior["knot_value"]
+    assert not np.array_equal(other, knots)
+
+
+def test_a_plan_must_go_on_from_the_panel(fitted: bm.Fit) -> None:
+    late = bm.MediaPlan.repeat(fitted.data, 4).data.isel(date=slice(1, None))
+    with pytest.raises(bm.SpecError, match="doesn't go on from the panel"):
+        bm.forecast(fitted, bm.MediaPlan(late), seed=1)
+
+
+def test_plans_differ_by_what_media_do(fitted: bm.Fit) -> None:
+    dates = [str(d.date()) for d in fitted.data.dates[[20, 29]]]
+    plan = bm.MediaPlan.observed(fitted.data, *dates)
+    found = bm.compare_plans(fitted, plan, plan.without())
+    question = bm.Estimand(spend_window=(dates[0], dates[1]))
+    expected = bm.incremental_sales(fitted, question, by=())
+    np.testing.assert_allclose(found["difference"], expected, rtol=1e-8)
+    roi = bm.roi(fitted, question, by=())
+    spent = float(found["spend_difference"])
+    revenue = found["net"] + spent
+    np.testing.assert_allclose(revenue, roi * spent, rtol=1e-8)
+
+
+def test_probability_and_regret_are_those_of_the_draws(fitted: bm.Fit) -> None:
+    plan = bm.MediaPlan.repeat(fitted.data, 5)
+    found = bm.compare_plans(fitted, plan.times({"tv": 1.3}), plan, by="region")
+    net = found["net"]
+    assert found["probability"].dims == ("region",)
+    sample = ("chain", "draw")
+    xr.testing.assert_allclose(found["probability"], (net > 0).mean(sample))
+    np.testing.assert_allclose(found["regret_b"] - found["regret_a"], net.mean(sample))
+    back = bm.compare_plans(fitted, plan, plan.times({"tv": 1.3}), by="region")
+    np.testing.assert_allclose(back["net"], -net, rtol=1e-9)
+    whole = bm.compare_plans(fitted, plan.times({"tv": 1.3}), plan)
+    np.testing.assert_allclose(whole["net"], net.sum("region"), rtol=1e-9)
+
+
+def test_carry_over_after_the_plan_counts(fitted: bm.Fit) -> None:
+    """A burst in the last week sells in the weeks after it too."""
+    plan = bm.MediaPlan.repeat(fitted.data, 2)
+    lifted = plan.times(1.2)
+    found = bm.compare_plans(fitted, lifted, plan)["difference"]
+    inside = bm.forecast(fitted, lifted, by=(), seed=0)["expected_sales"]
+    inside = inside - bm.forecast(fitted, plan, by=(), seed=0)["expected_sales"]
+    assert bool((found > inside).all())
+
+
+def test_plans_must_be_comparable(fitted: bm.Fit) -> None:
+    plan = bm.MediaPlan.repeat(fitted.data, 4)
+    with pytest.raises(bm.SpecError, match="different dates"):
+        bm.compare_plans(fitted, plan, bm.MediaPlan.repeat(fitted.data, 5))
+    dearer = bm.MediaPlan(plan.data.assign(revenue_per_sale=plan.data["revenue_per_sale"] * 2))
+    with pytest.raises(bm.SpecError, match="differ in revenue_per_sale, not in media alone"):
+        bm.compare_plans(fitted, dearer, plan)
