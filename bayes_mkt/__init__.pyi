@@ -28,6 +28,7 @@ from .media_mix.estimand import Estimand as Estimand
 from .media_mix.experiments import LiftTest as LiftTest
 from .media_mix.forecast import compare_plans as compare_plans
 from .media_mix.forecast import forecast as forecast
+from .media_mix.lift_check import check_lift_tests as check_lift_tests
 from .media_mix.likelihood import LogNormalLikelihood as LogNormalLikelihood
 from .media_mix.likelihood import NegativeBinomialLikelihood as NegativeBinomialLikelihood
 from .media_mix.likelihood import NormalLikelihood as NormalLikelihood
@@ -35,6 +36,7 @@ from .media_mix.likelihood import StudentTLikelihood as StudentTLikelihood
 from .media_mix.model import MediaMix as MediaMix
 from .media_mix.panel import MediaPanel as MediaPanel
 from .media_mix.plan import MediaPlan as MediaPlan
+from .media_mix.pooling import pooling_factors as pooling_factors
 from .media_mix.predictive import posterior_predictive as posterior_predictive
 from .media_mix.predictive import prior_predictive as prior_predictive
 from .media_mix.refute import Refutation as Refutation

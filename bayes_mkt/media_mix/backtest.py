@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVELS = (0.5, 0.8, 0.95)
-METHODS = ("media_mix", "seasonal_naive", "structural")
+FORECASTERS = ("media_mix", "seasonal_naive", "structural")
 TOTAL = "all regions"
 RATIOS = np.concatenate([[0.0], np.geomspace(1e-4, 10.0, 26)])
 
@@ -63,7 +63,7 @@ def backtest(
     Returns
     -------
     Dataset
-        Over `method` (`media_mix, seasonal_naive, structural`), `origin` (the first date
+        Over `forecaster` (`media_mix, seasonal_naive, structural`), `origin` (the first date
         forecast), and `region` (with ``"all regions"``, the sum): `crps`, the mean continuous
         ranked probability score of the periods, in units of sales; `covered` (with `level`), the
         share of periods inside the interval; over `origin` alone `converged`.
@@ -130,7 +130,7 @@ def _one(
     seen = np.isfinite(actual)
     whole_weeks = seen.all(axis=0)
     scores, inside = [], []
-    for name in METHODS:
+    for name in FORECASTERS:
         own = draws[name]
         crps = _by_region(crps_of_draws(own, actual), seen)
         covered = [_by_region(_inside(own, actual, level), seen) for level in levels]
@@ -141,13 +141,13 @@ def _one(
         scores.append([*crps, crps_total])
         inside.append([[*c, t] for c, t in zip(covered, covered_total, strict=True)])
     coords = {
-        "method": list(METHODS),
+        "forecaster": list(METHODS),
         "region": [*panel.regions, TOTAL],
         "level": list(levels),
     }
     data = {
-        "crps": (("method", "region"), np.asarray(scores)),
-        "covered": (("method", "level", "region"), np.asarray(inside)),
+        "crps": (("forecaster", "region"), np.asarray(scores)),
+        "covered": (("forecaster", "level", "region"), np.asarray(inside)),
     }
     return xr.Dataset(data, coords=coords), result.diagnostics.ok
 

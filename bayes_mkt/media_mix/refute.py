@@ -70,8 +70,8 @@ def refute(
     placebo         Each channel's contribution, its dates shuffled within the quarters of the year,
                     enters as a control: its effect must hold zero.
     future          Each channel's media of the next period, and of the next quarter, enter as
-                    controls: what hasn't happened can't sell. An effect says that spend follows
-                    sales, or that a date is wrong.
+                    controls, log(1 + x): what hasn't happened can't sell. An effect says that
+                    spend follows sales, or that a date is wrong.
     random_cause    A control of noise is added: no channel's contribution may move by more than
                     half of its posterior SD.
     dropped_region  The region with most media is left out: contributions in the others must not
@@ -164,6 +164,9 @@ def _future(base: Fit, seed: int, options: Options) -> list[dict[str, Any]]:
     exposure = panel.data["exposure"].to_numpy()
     if "population" in panel.data:
         exposure = exposure / panel.data["population"].to_numpy()[:, None, None]
+    # Logarithms, so that a few large campaigns don't decide.
+    typical = [np.median(x[x > 0]) for x in np.moveaxis(exposure, 2, 0)]
+    exposure = np.log1p(exposure / np.asarray(typical))
     left = panel.between(end=str(panel.dates[-quarter - 1].date()))
     count = left.n_dates
     rows = []
@@ -191,7 +194,10 @@ def _no_effect(
     rows = []
     inside = 1.0 - ALARM / max(len(named), 1)
     for name in named:
-        effect = again.posterior["control_effect"].sel({CONTROL: name})
+        # The mean of these regions' effects: that of all regions there might be is less certain.
+        own = "region_control_effect" if panel.n_regions > 1 else "control_effect"
+        effect = again.posterior[own].sel({CONTROL: name})
+        effect = effect.mean(REGION) if REGION in effect.dims else effect
         low, high = (float(q) for q in effect.quantile([(1 - inside) / 2, (1 + inside) / 2]))
         good = low <= 0 <= high
         if not again.diagnostics.ok:
