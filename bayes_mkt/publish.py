@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,16 @@ from bayes_mkt.media_mix.counterfactual import (
     incremental_sales,
 )
 from bayes_mkt.media_mix.estimand import Estimand
+from bayes_mkt.media_mix.lift_check import check_lift_tests
 from bayes_mkt.media_mix.returns import marginal_roi, response_curves, roi
 from bayes_mkt.report import MediaMixReport, Verdict, table
 from bayes_mkt.specs import to_table
 
 if TYPE_CHECKING:
     from bayes_mkt.fit import Fit
+    from bayes_mkt.media_mix.budget import Allocation
     from bayes_mkt.media_mix.panel import MediaPanel
+    from bayes_mkt.media_mix.refute import Refutation
 
 __all__ = ["MediaMixAnswers", "answer_media_mix", "report_media_mix", "write_media_mix"]
 
@@ -124,6 +127,10 @@ def report_media_mix(
     *,
     title: str | None = None,
     truth: Mapping[str, float] | None = None,
+    forecast: xr.Dataset | None = None,
+    backtest: xr.Dataset | None = None,
+    allocation: Allocation | None = None,
+    refutation: Refutation | None = None,
     interval: float = 0.9,
     allow_unconverged: bool = False,
 ) -> Path:
@@ -141,6 +148,10 @@ def report_media_mix(
         Title of the page; "Media mix" and the panel's dates when not given.
     truth
         Known ROI by channel under this estimand, for simulated panels.
+    forecast, backtest, allocation, refutation
+        What the functions `forecast`, `backtest`, `allocate_budget` and `refute` returned for this
+        fit, to be shown; None (default) leaves them out. Lift tests are shown wherever the model
+        has some.
     interval
         Probability inside the intervals. Default 0.9.
     allow_unconverged
@@ -160,6 +171,15 @@ def report_media_mix(
     """
     answers = answer_media_mix(fit, estimand, allow_unconverged=allow_unconverged)
     page = _page(fit, answers, estimand or Estimand(), title=title, truth=truth, interval=interval)
+    page = replace(
+        page,
+        forecast=forecast,
+        backtest=backtest,
+        plan=None if allocation is None else allocation.table,
+        gain=None if allocation is None else allocation.gain,
+        plan_notes=() if allocation is None else allocation.notes,
+        refutation=None if refutation is None else refutation.table,
+    )
     return page.write(path)
 
 
@@ -251,6 +271,9 @@ def _page(
         adstock=answers.adstock,
         diagnostics=verdict.table[["rhat", "ess_bulk", "ess_tail", "mcse_mean"]],
         truth=truth,
+        lift_tests=check_lift_tests(fit, interval=interval, allow_unconverged=True)
+        if fit.spec.lift_tests
+        else None,
         interval=interval,
     )
 

@@ -141,7 +141,7 @@ def _one(
         scores.append([*crps, crps_total])
         inside.append([[*c, t] for c, t in zip(covered, covered_total, strict=True)])
     coords = {
-        "forecaster": list(METHODS),
+        "forecaster": list(FORECASTERS),
         "region": [*panel.regions, TOTAL],
         "level": list(levels),
     }

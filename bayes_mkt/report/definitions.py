@@ -62,6 +62,38 @@ QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
         "adstock",
     ),
     (
+        "Predicted sales",
+        "Expected sales under a plan of media, with the noise of single observations, drawn "
+        "jointly for all regions and periods. What the model does not hold is not in the interval.",
+        "forecast",
+    ),
+    (
+        "CRPS",
+        "Continuous ranked probability score: the mean distance of the predictive distribution "
+        "from what came, less half of the distance within it. For a forecast of one number it is "
+        "the absolute error.",
+        "forecast",
+    ),
+    (
+        "Gain of a plan",
+        "Revenue under the plan less revenue under today's, less the difference in spend, "
+        "carry-over after the plan included. A distribution: the plan was chosen on average, and "
+        "may be worse.",
+        "plan",
+    ),
+    (
+        "Lift test",
+        "An experiment's measurement of incremental sales. Without: what the other data say of "
+        "it; with: after the test has had its say.",
+        "experiments",
+    ),
+    (
+        "Refutation",
+        "A change of the data or the model after which an answer is known: if the model misses "
+        "it, its other answers are in doubt.",
+        "refutation",
+    ),
+    (
         "Causal reading",
         "The figures are effects of media only if, given the controls, the season and the "
         "regions in the model, nothing else moved both the media and sales. The data alone "

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import jinja2
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayes_mkt.report.definitions import definitions
@@ -109,6 +110,14 @@ class MediaMixReport:
         Figures per parameter along one dimension: ``rhat, ess_bulk, ess_tail, mcse_mean``.
     truth
         Known ROI by channel, for simulated data.
+    lift_tests
+        What `bayes_mkt.check_lift_tests` returns.
+    forecast, backtest
+        What `bayes_mkt.forecast` (by region and date) and `bayes_mkt.backtest` return.
+    plan, gain, plan_notes
+        Table, gain and notes of what `bayes_mkt.allocate_budget` returns.
+    refutation
+        The table of what `bayes_mkt.refute` returns.
     interval
         Probability inside all intervals. Default 0.9.
 
@@ -137,6 +146,13 @@ class MediaMixReport:
     adstock: xr.DataArray | None = None
     diagnostics: xr.Dataset | None = None
     truth: Mapping[str, float] | None = None
+    lift_tests: pd.DataFrame | None = None
+    forecast: xr.Dataset | None = None
+    backtest: xr.Dataset | None = None
+    plan: xr.Dataset | None = None
+    gain: xr.DataArray | None = None
+    plan_notes: tuple[str, ...] = ()
+    refutation: pd.DataFrame | None = None
     interval: float = 0.9
 
     def __post_init__(self) -> None:

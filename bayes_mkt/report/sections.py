@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bayes_mkt.dims import CHANNEL, REGION
+from bayes_mkt.report.decisions import decisions
 from bayes_mkt.report.embed import FigureView, embed
 from bayes_mkt.report.plot_contributions import plot_contributions
 from bayes_mkt.report.plot_curves import plot_adstock, plot_response_curves
@@ -40,6 +41,7 @@ def sections(report: MediaMixReport) -> list[Section]:
         _fit(report),
         _curves(report),
         _adstock(report),
+        *decisions(report),
         _diagnostics(report),
     )
     return [section for section in built if section is not None]
