@@ -11,7 +11,7 @@ from importlib import import_module
 
 from cyclopts import App
 
-NAMES = ("calibration", "gradient", "growth", "refit", "roi_coverage", "samplers")
+NAMES = ("calibration", "gradient", "growth", "refit", "roi_coverage", "samplers", "twin_coverage")
 
 
 def run_all() -> None:

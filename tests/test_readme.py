@@ -13,6 +13,7 @@ import pytest
 
 import bayes_mkt as bm
 from bayes_mkt.media_mix.adstock import Adstock
+from bayes_mkt.media_mix.likelihood import Likelihood
 from bayes_mkt.media_mix.model import PRIORS
 from bayes_mkt.media_mix.saturation import Saturation
 
@@ -94,10 +95,13 @@ def test_page_states_the_default_priors() -> None:
         *(make() for make in get_args(Adstock)),
         *(make() for make in get_args(Saturation)),
         bm.HillSaturation(slope=None),
+        *(make() for make in get_args(Likelihood)),
     ]
+    smooth = bm.MediaMix(smooth_trend=bm.HSGP(), time_varying=bm.HSGP()).default_priors
+    processes = {n: p for n, p in smooth.items() if n.endswith(("_amplitude", "_lengthscale"))}
     curves = {name: prior for family in families for name, prior in family.priors.items()}
     known = {
         name: f"{prior.dist}({', '.join(f'{k}={v}' for k, v in prior.parameters)})"
-        for name, prior in {**PRIORS, **curves}.items()
+        for name, prior in {**PRIORS, **curves, **processes}.items()
     }
     assert dict(rows) == known

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_mkt.inference.diagnostics import MAX_RHAT, judged, smallest_ess
+from bayes_mkt.inference.evaluate import room
 from bayes_mkt.inference.run import STATS, Chunk, chunk_length
 from bayes_mkt.inference.store import BATCH, Draws, Stored
 
@@ -122,7 +123,8 @@ class Collector:
     def _step(self, chains: int, length: int) -> int:
         """Return how many of `length` draws are converted at once."""
         size = sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in self._shapes)
-        most = max(1, BATCH // (chains * max(size, 1)))
+        points = min(BATCH // max(size, 1), room(self._density.arguments, self._data))
+        most = max(1, points // chains)
         return max(n for n in range(1, length + 1) if length % n == 0 and n <= most)
 
     def probe(self, chains: int) -> dict[str, float]:

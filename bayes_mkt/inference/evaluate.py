@@ -21,7 +21,7 @@ Compiled = Callable[..., Any]
 BATCH = 50
 # Bytes of data that the points of a batch may come to together: each point has intermediate
 # results about as large as the data.
-MEMORY = 2**27
+MEMORY = 2**28
 
 
 @contextmanager
@@ -103,10 +103,14 @@ def prepare_stored_values(
     return _compiling(function, (0, 0, None, None, None), *inputs)
 
 
-def _batch(*arguments: Any) -> int:
-    """Return how many points are taken at once with data of this size."""
+def room(*arguments: Any) -> int:
+    """Return how many points there is memory for at once, with data of this size: 4 or more."""
     held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
-    return int(np.clip(MEMORY // max(held, 1), 4, BATCH))
+    return int(max(4, MEMORY // max(held, 1)))
+
+
+def _batch(*arguments: Any) -> int:
+    return min(room(*arguments), BATCH)
 
 
 @lru_cache(maxsize=64)

@@ -35,8 +35,8 @@ class Allocation:
         revenue of the next unit of currency), `limit` (which bound holds it, or ""), and
         `extrapolates` (whether the plan goes beyond any period's exposure in the panel).
     gain
-        (chain, draw): net gain over today's plan, revenue less spend, in currency (incremental
-        sales where they have no worth). All draws of the posterior.
+        (chain, draw): net gain over today's plan, revenue less spend, in currency. All draws of the
+        posterior.
     risk, objective
         The measure, and its value at the plan found (over the draws used to search).
     starts
@@ -155,6 +155,46 @@ def allocate_budget(
     """
     usable(fit, allow_unconverged)
     by = check_by(by, CELLS, "allocate_budget")
+    _check(fit, by, risk, level, starts)
+    today = plan or MediaPlan.repeat(fit.data, 8 if horizon is None else horizon)
+    today = _repriced(today, price_change or {})
+    cells = Cells.of(today, by)
+    limits = Limits.of(cells, total, bounds or {})
+    response = _response(fit, today, cells, seed, draws)
+    goal = partial(_goal, response, response.values(np.ones(cells.size)), cells, level)
+    rng = seeds.generator(seed, "budget")
+    if risk == "probability":
+        # Where no draw gains the probability has no slope: the best mean is the second start.
+        mean, _ = _search(partial(goal, "mean"), limits, cells.spend, [cells.spend])
+        begins = [cells.spend, mean]
+    else:
+        mixes = [rng.dirichlet(np.ones(cells.size)) for _ in range(starts - 1)]
+        begins = [cells.spend, *(mix * cells.spend.sum() for mix in mixes)]
+    best, reached = _search(partial(goal, risk), limits, cells.spend, begins)
+    if minimum_move > 0:
+        still = np.abs(best - cells.spend) < minimum_move
+        if still.any() and limits.allows(cells.spend, still):
+            fixed = limits.fixed(cells.spend, still)
+            best, _ = _search(partial(goal, risk), fixed, cells.spend, [best])
+    chosen = today.times(cells.factors(best))
+    compared = compare_plans(fit, chosen, today, seed=seed, allow_unconverged=allow_unconverged)
+    table, notes = _table(fit, cells, limits, today, chosen, best, response)
+    if risk != "probability" and max(reached) - min(reached) > 0.01 * abs(max(reached)):
+        notes = (*notes, "The starts ended at different values: there are several optima.")
+    return Allocation(
+        plan=chosen,
+        today=today,
+        table=table,
+        gain=compared["net"],
+        risk=risk if risk in ("mean", "probability") else f"{risk} {level:g}",
+        objective=float(goal(risk, best)[0]),
+        starts=tuple(reached),
+        notes=notes,
+    )
+
+
+def _check(fit: Fit, by: tuple[str, ...], risk: str, level: float, starts: int) -> None:
+    """Raise `SpecError` for options out of range."""
     if CHANNEL not in by:
         raise SpecError(f"by={by!r} must hold 'channel'.")
     if risk not in RISKS:
@@ -164,52 +204,17 @@ def allocate_budget(
     whole(starts, "starts", 1)
     if not fit.data.paid_channels:
         raise SpecError("allocate_budget needs spend, and the panel has none.")
-    today = plan or MediaPlan.repeat(fit.data, 8 if horizon is None else horizon)
-    today = _repriced(today, price_change or {})
-    cells = Cells.of(today, by)
-    limits = Limits.of(cells, total, bounds or {})
-    response = _response(fit, today, cells, seed, draws)
-    now = response.values(np.ones(cells.size))
 
-    def gain(spend: np.ndarray) -> np.ndarray:
-        revenue = response.values(spend / cells.spend) - now
-        return np.asarray(revenue - (spend.sum() - cells.spend.sum()))
 
-    def goal(spend: np.ndarray, risk: str = risk) -> tuple[float, np.ndarray]:
-        gains = gain(spend)
-        value, share = weights_of(gains, risk, level, scale=float(np.abs(now).mean()))
-        slope = response.slope(spend / cells.spend, share) / cells.spend - share.sum()
-        return value, slope
-
-    rng = seeds.generator(seed, "budget")
-    if risk == "probability":
-        # Where no draw gains the probability has no slope: the best mean is the second start.
-        mean, _ = _search(partial(goal, risk="mean"), limits, cells.spend, [cells.spend])
-        begins = [cells.spend, mean]
-    else:
-        mixes = [rng.dirichlet(np.ones(cells.size)) for _ in range(starts - 1)]
-        begins = [cells.spend, *(mix * cells.spend.sum() for mix in mixes)]
-    best, reached = _search(goal, limits, cells.spend, begins)
-    if minimum_move > 0:
-        still = np.abs(best - cells.spend) < minimum_move
-        if still.any() and limits.allows(cells.spend, still):
-            best, _ = _search(goal, limits.fixed(cells.spend, still), cells.spend, [best])
-    chosen = today.times(cells.factors(best))
-    compared = compare_plans(fit, chosen, today, seed=seed, allow_unconverged=allow_unconverged)
-    name = "net" if "net" in compared else "difference"
-    table, notes = _table(fit, cells, limits, today, chosen, best, response)
-    if risk != "probability" and max(reached) - min(reached) > 0.01 * max(abs(max(reached)), 1e-12):
-        notes = (*notes, "The starts ended at different values: there are several optima.")
-    return Allocation(
-        plan=chosen,
-        today=today,
-        table=table,
-        gain=compared[name],
-        risk=risk if risk in ("mean", "probability") else f"{risk} {level:g}",
-        objective=float(goal(best)[0]),
-        starts=tuple(reached),
-        notes=notes,
-    )
+def _goal(
+    response: Response, now: np.ndarray, cells: Cells, level: float, risk: str, spend: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Return a measure of the net gain over today's revenue `now` (draw,), and its slope."""
+    revenue = response.values(spend / cells.spend) - now
+    gains = revenue - (spend.sum() - cells.spend.sum())
+    value, share = weights_of(gains, risk, level, scale=float(np.abs(now).mean()))
+    slope = response.slope(spend / cells.spend, share) / cells.spend - share.sum()
+    return value, slope
 
 
 Goal = Callable[[np.ndarray], tuple[float, np.ndarray]]

@@ -124,7 +124,7 @@ def _backtest(found: xr.Dataset) -> TableView:
     for name in found["forecaster"].values:
         score = mean["crps"].sel(forecaster=name)
         inside = [mean["covered"].sel(forecaster=name, level=level) for level in levels]
-        cells = (number(float(score)), *(percent(float(share)) for share in inside))
+        cells = (number(float(score)), *(f"{float(share):.0%}" for share in inside))
         rows.append(Row((FORECASTERS.get(str(name), str(name)),), cells))
     columns = ("CRPS", *(f"Inside {percent(level)}" for level in levels))
     return TableView("Backtest, mean over regions", ("Forecast",), columns, tuple(rows))
@@ -142,7 +142,7 @@ def _budget(report: MediaMixReport) -> Section | None:
     words = (
         f"Over today's plan the one below gains {number(ends[1])} {units} "
         f"({percent(report.interval)} interval {number(ends[0])} to {number(ends[2])}), net of "
-        f"spend. It is better with a probability of {percent(better)}; moving to it costs "
+        f"spend. It is better with a probability of {better:.0%}; moving to it costs "
         f"{number(regret)} {units} on average where it is not."
     )
     dims = [d for d in table["spend"].dims if d in (REGION, DATE, CHANNEL)]
