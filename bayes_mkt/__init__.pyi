@@ -38,6 +38,13 @@ from .media_mix.seasonality import Fourier as Fourier
 from .priors import Prior as Prior
 from .publish import report_media_mix as report_media_mix
 from .refit import refit as refit
+from .targeting.campaign import Campaign as Campaign
+from .targeting.effects import ate as ate
+from .targeting.effects import expected_outcome as expected_outcome
+from .targeting.effects import prob_positive as prob_positive
+from .targeting.effects import uplift as uplift
+from .targeting.ratio import check_assignment as check_assignment
+from .targeting.uplift import Uplift as Uplift
 
 __all__: list[str]
 __version__: str
