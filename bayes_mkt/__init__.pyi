@@ -43,6 +43,12 @@ from .targeting.effects import ate as ate
 from .targeting.effects import expected_outcome as expected_outcome
 from .targeting.effects import prob_positive as prob_positive
 from .targeting.effects import uplift as uplift
+from .targeting.policy import compare_targeting as compare_targeting
+from .targeting.policy import policy_value as policy_value
+from .targeting.qini import auuc as auuc
+from .targeting.qini import qini_coefficient as qini_coefficient
+from .targeting.qini import qini_curve as qini_curve
+from .targeting.qini import uplift_calibration as uplift_calibration
 from .targeting.ratio import check_assignment as check_assignment
 from .targeting.uplift import Uplift as Uplift
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -245,7 +246,7 @@ def _intervals(edges: Sequence[float]) -> list[str]:
         texts = [f"{edge:.{digits}g}" for edge in edges]
         if len(set(texts)) == len(texts):
             break
-    return [f"{a} to {b}" for a, b in zip(texts[:-1], texts[1:], strict=True)]
+    return [f"{a} to {b}" for a, b in pairwise(texts)]
 
 
 def kinds_of(frame: Any, names: Iterable[str]) -> dict[str, Literal["number", "label"]]:
