@@ -97,9 +97,9 @@ def campaign(
     base = np.log(base_rate / (1 - base_rate)) - 0.08 * (recency - 6.5) + 0.3 * log_value
     base = base - 0.3 * newbie
     lift = np.zeros((customers, arms))
-    for arm in range(1, arms):
-        match = np.where(category == arm - 1, 0.6, -0.6 / max(arms - 1, 1))
-        lift[:, arm] = effect + heterogeneity * (match + 0.06 * (recency - 6.5))
+    for k in range(1, arms):
+        match = np.where(category == k - 1, 0.6, -0.6 / max(arms - 1, 1))
+        lift[:, k] = effect + heterogeneity * (match + 0.06 * (recency - 6.5))
     probability = 1 / (1 + np.exp(-(base[:, None] + lift)))
     mean_spend = 40.0 * np.exp(0.2 * log_value)
     arm = rng.integers(0, arms, customers)

@@ -190,7 +190,8 @@ class Campaign:
     @property
     def counts(self) -> Array:
         """Customers of each arm (arm,)."""
-        return np.bincount(self.data["assignment"].to_numpy(), minlength=len(self.arms))
+        counts = np.bincount(self.data["assignment"].to_numpy(), minlength=len(self.arms))
+        return np.asarray(counts)
 
     @property
     def propensity(self) -> Array:

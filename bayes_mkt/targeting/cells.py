@@ -91,8 +91,10 @@ class Spend:
         log = np.log(y)
         buyers = cells.total(campaign, bought.astype(float))
         cell, arm = np.nonzero(buyers)
-        sums = [cells.total(campaign, v * bought)[cell, arm] for v in (y, log, log**2)]
-        return cls(cell, arm, buyers[cell, arm], *sums, unit=unit)
+        total, logs, squares = (
+            cells.total(campaign, v * bought)[cell, arm] for v in (y, log, log**2)
+        )
+        return cls(cell, arm, buyers[cell, arm], total, logs, squares, unit)
 
 
 def log_choose(n: Array, k: Array) -> Array:

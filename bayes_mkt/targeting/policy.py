@@ -213,11 +213,11 @@ class Question:
     def read(self, policy: xr.DataArray, campaign: Campaign, seed: int) -> Array:
         """Return the arm of each customer, given scores (arm, customer) or names (customer)."""
         if policy.dtype.kind in "OUT":
-            named = policy.to_numpy()
-            unknown = sorted(set(named) - set(campaign.arms))
+            names = [str(a) for a in policy.to_numpy()]
+            unknown = sorted(set(names) - set(campaign.arms))
             if unknown:
                 raise SpecError(f"The policy names {unknown}; the arms are {list(campaign.arms)}.")
-            return np.array([campaign.arms.index(a) for a in named])
+            return np.array([campaign.arms.index(a) for a in names])
         score = policy.mean([d for d in SAMPLE if d in policy.dims]).transpose(CUSTOMER, ARM)
         named = [campaign.arms.index(str(a)) for a in score[ARM].to_numpy()]
         values = score.to_numpy()

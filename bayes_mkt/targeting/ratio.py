@@ -55,8 +55,8 @@ def check_assignment(campaign: Campaign) -> pd.DataFrame:
         np.add.at(table, (codes[:, j], assignment), 1)
         table = table[table.sum(axis=1) > 0]
         if len(table) > 1:
-            found = stats.chi2_contingency(table, correction=False)
-            rows.append((f"balance of {feature.name}", found.statistic, found.dof, found.pvalue))
+            even = stats.chi2_contingency(table, correction=False)
+            rows.append((f"balance of {feature.name}", even.statistic, even.dof, even.pvalue))
     return pd.DataFrame(rows, columns=["test", "statistic", "df", "p_value"])
 
 
