@@ -244,10 +244,13 @@ def _sentence(
     rows = log.filter(check.mask).select(*chosen, days).head(_EXAMPLES).collect()
     examples = []
     for value, who, on in zip(*(rows[n].to_list() for n in ("value", "who", "on")), strict=True):
-        shown = "" if value is None or value != value or value == "" else f"{show(value)} "
-        where = "" if check.key == "customer" else f"of customer {show(who)}"
-        when = "" if check.key == "day" else f" on {to_dates(on)}"
-        examples.append(f"{shown}{where}{when}".strip())
+        absent = value is None or value != value or value == ""
+        parts = [
+            "" if absent else show(value),
+            "" if check.key == "customer" else f"of customer {show(who)}",
+            "" if check.key == "day" else f"on {to_dates(on)}",
+        ]
+        examples.append(" ".join(part for part in parts if part))
     more = f"; and {total - len(examples):,} more" if total > len(examples) else ""
     return (
         f"{column.role} has {counted(total, *check.nouns)}: column {column.name!r}, "
