@@ -198,7 +198,7 @@ class Campaign:
         """Share of customers assigned to each arm (arm,): as designed if stated, else counted."""
         if self.shares is not None:
             given = np.array([self.shares[arm] for arm in self.arms], dtype=float)
-            return given / given.sum()
+            return np.asarray(given / given.sum())
         return np.asarray(self.counts / self.n_customers)
 
     @property
@@ -222,12 +222,12 @@ class Campaign:
     def values(self, outcome: str) -> Array:
         """Return an outcome, or ``"revenue"``, of each customer as float64 (n,)."""
         if outcome == "revenue" and "revenue" in self.data:
-            return self.data["revenue"].to_numpy()
+            return np.asarray(self.data["revenue"].to_numpy(), dtype=np.float64)
         if outcome not in self.outcomes:
             known = [*self.outcomes, *(["revenue"] if "revenue" in self.data else [])]
             raise SpecError(f"outcome={outcome!r}: the campaign has {listed(map(repr, known), 9)}.")
         column = self.data["response"].to_numpy()[:, self.outcomes.index(outcome)]
-        return column.astype(np.float64)
+        return np.asarray(column, dtype=np.float64)
 
     def take(self, rows: Array) -> Campaign:
         """Return the campaign with these customers only (positions, or a mask)."""

@@ -116,7 +116,7 @@ class Encoding:
     >>> ages = np.array([20.0, 30, 40, 50, 60, 70])
     >>> made = Encoding.of({"age": ages}, bins=3)
     >>> made.features[0].levels
-    ('20 to 33.33', '33.33 to 56.67', '56.67 to 70')
+    ('20 to 36.67', '36.67 to 53.33', '53.33 to 70')
     >>> made.encode({"age": np.array([25.0, 90.0])}, Problems())[:, 0].tolist()
     [0, 2]
     """

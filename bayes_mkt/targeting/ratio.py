@@ -43,7 +43,7 @@ def check_assignment(campaign: Campaign) -> pd.DataFrame:
     >>> round(check_assignment(camp)["p_value"].item(), 3)
     0.531
     """
-    rows = []
+    rows: list[tuple[str, float, float, float]] = []
     if campaign.shares is not None:
         expected = campaign.propensity * campaign.n_customers
         found = stats.chisquare(campaign.counts, expected)
