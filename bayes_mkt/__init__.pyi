@@ -38,13 +38,17 @@ from .media_mix.seasonality import Fourier as Fourier
 from .priors import Prior as Prior
 from .publish import report_media_mix as report_media_mix
 from .refit import refit as refit
+from .targeting.audience import audience as audience
+from .targeting.audience import propensity as propensity
 from .targeting.campaign import Campaign as Campaign
 from .targeting.effects import ate as ate
 from .targeting.effects import expected_outcome as expected_outcome
 from .targeting.effects import prob_positive as prob_positive
 from .targeting.effects import uplift as uplift
+from .targeting.log import PurchaseLog as PurchaseLog
 from .targeting.policy import compare_targeting as compare_targeting
 from .targeting.policy import policy_value as policy_value
+from .targeting.propensity import Propensity as Propensity
 from .targeting.qini import auuc as auuc
 from .targeting.qini import qini_coefficient as qini_coefficient
 from .targeting.qini import qini_curve as qini_curve

@@ -15,6 +15,14 @@ import pytensor.tensor as pt
 from bayes_mkt.errors import SpecError
 from bayes_mkt.priors import Prior
 from bayes_mkt.targeting.cells import Cells, Spend, log_choose
+from bayes_mkt.targeting.densities import (
+    binomial,
+    draw_binomial,
+    draw_gamma,
+    draw_lognormal,
+    gamma,
+    lognormal,
+)
 
 if TYPE_CHECKING:
     from bayes_mkt.targeting.campaign import Campaign
@@ -155,8 +163,8 @@ class Uplift:
                 logit,
                 pm.Data("customers", n),
                 pm.Data("log_choose", log_choose(n, k)),
-                logp=_binomial,
-                random=_draw_binomial,
+                logp=binomial,
+                random=draw_binomial,
                 observed=pm.Data("responses", k),
             )
             if self.spend is not None:
@@ -209,17 +217,6 @@ def _own(spec: Uplift, campaign: Campaign) -> Tensor:
     return pm.Normal("arm_uplift", 0.0, spread[group][:, None], dims=("column", "arm"))
 
 
-def _binomial(value: Tensor, logit: Tensor, n: Tensor, constant: Tensor) -> Tensor:
-    return constant + value * logit - n * pt.softplus(logit)
-
-
-def _draw_binomial(
-    logit: Any, n: Any, constant: Any, rng: Any = None, size: Any = None
-) -> np.ndarray:
-    chance = 1.0 / (1.0 + np.exp(-np.asarray(logit)))
-    return np.asarray(rng.binomial(np.asarray(n).astype(int), chance, size=size), dtype=float)
-
-
 def _spend(spec: Uplift, campaign: Campaign, cells: Cells, design: Tensor) -> None:
     """Add the revenue of buyers, by its sums over cells."""
     sums = Spend.of(campaign, cells)
@@ -234,7 +231,7 @@ def _spend(spec: Uplift, campaign: Campaign, cells: Cells, design: Tensor) -> No
     rows = campaign.encoding.design(cells.codes[sums.cell])
     chosen = pt.zeros(len(sums.cell))
     if campaign.encoding.columns:
-        chosen = pt.dot(pm.Data("spend_design", rows), model_variable("spend"))
+        chosen = pt.dot(pm.Data("spend_design", rows), pm.modelcontext(None)["spend"])
     location = intercept + chosen + arm[sums.arm]
     buyers = pm.Data("buyers", sums.buyers)
     if spec.spend == "gamma":
@@ -247,8 +244,8 @@ def _spend(spec: Uplift, campaign: Campaign, cells: Cells, design: Tensor) -> No
             shape,
             buyers,
             log_total,
-            logp=_gamma,
-            random=_draw_gamma,
+            logp=gamma,
+            random=draw_gamma,
             observed=pm.Data("spend_total", sums.total),
         )
     else:
@@ -261,38 +258,7 @@ def _spend(spec: Uplift, campaign: Campaign, cells: Cells, design: Tensor) -> No
             sigma,
             buyers,
             squares,
-            logp=_lognormal,
-            random=_draw_lognormal,
+            logp=lognormal,
+            random=draw_lognormal,
             observed=pm.Data("spend_log_total", sums.log_total),
         )
-
-
-def model_variable(name: str) -> Tensor:
-    """Return a variable of the model in context."""
-    return pm.modelcontext(None)[name]
-
-
-def _gamma(total: Tensor, location: Tensor, shape: Tensor, n: Tensor, log_total: Tensor) -> Tensor:
-    """Return the log-density of n gamma variables of mean exp(location), given their sums."""
-    fixed = shape * (pt.log(shape) - location) - pt.gammaln(shape)
-    return n * fixed + (shape - 1) * log_total - shape * total * pt.exp(-location)
-
-
-def _lognormal(
-    log_total: Tensor, location: Tensor, sigma: Tensor, n: Tensor, squares: Tensor
-) -> Tensor:
-    """Return the log-density of n log-normal variables, given the sums of their logs."""
-    errors = squares - 2 * location * log_total + n * location**2
-    return -n * (pt.log(sigma) + 0.5 * np.log(2 * np.pi)) - log_total - errors / (2 * sigma**2)
-
-
-def _draw_gamma(
-    location: Any, shape: Any, n: Any, log_total: Any, rng: Any = None, size: Any = None
-) -> np.ndarray:
-    return np.asarray(rng.gamma(shape * n, np.exp(location) / shape, size=size))
-
-
-def _draw_lognormal(
-    location: Any, sigma: Any, n: Any, squares: Any, rng: Any = None, size: Any = None
-) -> np.ndarray:
-    return np.asarray(rng.normal(n * location, np.sqrt(n) * sigma, size=size))
