@@ -17,6 +17,7 @@ __all__ = ["Encoding", "Feature"]
 
 Array = NDArray[Any]
 MISSING = "(missing)"
+SLOPED = 5  # levels, at most, that need no slope
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Feature:
 
     @property
     def sloped(self) -> bool:
-        """Whether the design holds a slope beside one column for each level."""
-        return self.kind == "number" and len(self.levels) > 2
+        """Whether the design holds a slope beside one column for each level: where they are many."""
+        return self.kind == "number" and len(self.levels) > SLOPED
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -28,15 +28,15 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
     {
         "intercept": Prior("Normal", mu=-2.0, sigma=3.0),
         "attribute_effect": Prior("Normal", mu=0.0, sigma=1.0),
-        "feature_sd": Prior("HalfNormal", sigma=1.0),
-        "slope_sd": Prior("HalfNormal", sigma=0.3),
-        "parent_sd": Prior("HalfNormal", sigma=0.5),
-        "set_sd": Prior("HalfNormal", sigma=0.5),
-        "window_sd": Prior("HalfNormal", sigma=0.3),
+        "feature_sd": Prior("LogNormal", mu=-0.7, sigma=0.7),
+        "slope_sd": Prior("LogNormal", mu=-1.6, sigma=0.7),
+        "parent_sd": Prior("LogNormal", mu=-1.6, sigma=0.7),
+        "set_sd": Prior("LogNormal", mu=-1.6, sigma=0.7),
+        "window_sd": Prior("LogNormal", mu=-2.3, sigma=0.7),
         "spend_intercept": Prior("Normal", mu=0.0, sigma=1.0),
         "spend_attribute_effect": Prior("Normal", mu=0.0, sigma=0.5),
-        "spend_feature_sd": Prior("HalfNormal", sigma=0.3),
-        "spend_set_sd": Prior("HalfNormal", sigma=0.5),
+        "spend_feature_sd": Prior("LogNormal", mu=-2.3, sigma=0.7),
+        "spend_set_sd": Prior("LogNormal", mu=-2.3, sigma=0.7),
         "spend_sigma": Prior("HalfNormal", sigma=1.0),
     }
 )

@@ -28,9 +28,6 @@ from bayes_mkt.targeting.windows import (
 __all__ = ["Scores", "score_set", "standing"]
 
 Array = NDArray[Any]
-# Draws of these are made afresh for what training hasn't seen, with the spread that it has.
-FRESH = {"window_effect": "window_sd"}
-FRESH_SET = {"set_effect": "set_sd", "spend_set": "spend_set_sd"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def score_set(
     posterior = thin(fit.posterior, max_draws)
     data = {
         "design": trained.encoding.design(found),
-        "attributes": ((own - trained.center) / trained.scale)[None],
+        "attributes": np.nan_to_num((own - trained.center) / trained.scale)[None],
         "set_of": np.array([max(place, 0)]),
         "parent_of": np.array([max(parent_position(trained, log, fit, items), 0)]),
         "window_of": np.array([0]),
@@ -135,10 +132,10 @@ def fresh(posterior: xr.Dataset, new_set: bool, new_parent: bool, seed: int) -> 
         changed[name] = (("chain", "draw", *posterior[name].dims[2:]), values)
     if new_set:
         slope = posterior["slope"].transpose("chain", "draw", "column", "set").to_numpy().copy()
-        sd = posterior["slope_sd"].transpose("chain", "draw", "group")
+        by_group = posterior["slope_sd"].transpose("chain", "draw", "group").to_numpy()
         groups = [str(g) for g in posterior["group"].to_numpy()]
         own = [groups.index(_group_of(str(c), groups)) for c in posterior["column"].to_numpy()]
-        slope[..., 0] = rng.normal(size=slope.shape[:-1]) * sd.to_numpy()[..., own]
+        slope[..., 0] = rng.normal(size=slope.shape[:-1]) * by_group[..., own]
         changed["slope"] = (("chain", "draw", "column", "set"), slope)
     return posterior.assign(changed)
 

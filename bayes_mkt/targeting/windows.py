@@ -95,7 +95,7 @@ def windows(spec: Propensity, log: PurchaseLog) -> Windows:
         for name, part in zip(sets, lines, strict=True)
     ]
     table = np.stack([list(a.values()) for a in raw])
-    center, scale = table.mean(axis=0), table.std(axis=0)
+    center, scale = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
     scale = np.where(scale > 1e-12, scale, 1.0)
     parents, parent = _parents(log, spec, found)
     spend = np.concatenate(spends)
@@ -114,7 +114,7 @@ def windows(spec: Propensity, log: PurchaseLog) -> Windows:
         codes=cells,
         customers=customers,
         buyers=buyers,
-        attributes=(table - center) / scale,
+        attributes=np.nan_to_num((table - center) / scale),
         names=tuple(raw[0]),
         center=center,
         scale=scale,
@@ -138,17 +138,18 @@ def as_of_days(spec: Propensity, log: PurchaseLog) -> list[int]:
 def set_attributes(log: PurchaseLog, items: Array, lines: Lines, at: Standing) -> dict[str, float]:
     """Return what tells one product set from another at the close of a day.
 
-    The share of customers who bought it in the look-back (log), its price a line (log; of all
-    products where it was never sold), whether it was ever sold, the number of its products (log),
-    and the catalogue's attributes averaged over them.
+    The share of customers who bought it in the look-back (log) and its price a line (log), NaN if
+    it wasn't sold then, in whose place that of the mean set stands; whether it was sold; the number
+    of its products (log); and the catalogue's attributes averaged over them.
     """
     recent = lines.between(at.day - at.lookback + 1, at.day)
     buyers = len(np.unique(recent.buyer))
-    price = float(np.mean(np.log(recent.amount))) if buyers else 0.0
+    price = float(np.mean(np.log(recent.amount))) if buyers else np.nan
+    share = (buyers or np.nan) / (at.known.sum() + 1.0)
     own = log.data["attribute_value"].to_numpy()[items].mean(axis=0)
     names = [str(a) for a in log.data["attribute"].to_numpy()]
     return {
-        "popularity": float(np.log((buyers + 0.5) / (at.known.sum() + 1.0))),
+        "popularity": float(np.log(share)),
         "price": price,
         "sold": float(buyers > 0),
         "products": float(np.log(len(items))),
