@@ -56,6 +56,8 @@ from .targeting.qini import qini_coefficient as qini_coefficient
 from .targeting.qini import qini_curve as qini_curve
 from .targeting.qini import uplift_calibration as uplift_calibration
 from .targeting.ratio import check_assignment as check_assignment
+from .targeting.recommend import recommend as recommend
+from .targeting.recommend import recommendation_frontier as recommendation_frontier
 from .targeting.uplift import Uplift as Uplift
 
 __all__: list[str]

@@ -52,7 +52,7 @@ class Feature:
 
     @property
     def sloped(self) -> bool:
-        """Whether the design holds a slope beside one column for each level: where they are many."""
+        """Whether the design holds a slope beside a column for each of many levels."""
         return self.kind == "number" and len(self.levels) > SLOPED
 
     @property

@@ -78,12 +78,15 @@ def score_set(
     trained = windows(fit.spec, fit.data)
     lines = Lines.of(log, items)
     codes = encode(trained.encoding, at.features(lines))
-    found, index = np.unique(codes, axis=0, return_inverse=True)
+    # Every combination of levels, so that all sets go through the model in one shape.
+    levels = [len(feature.levels) for feature in trained.encoding.features]
+    grid = np.stack(np.unravel_index(np.arange(np.prod(levels)), levels), axis=1)
+    index = np.ravel_multi_index(tuple(codes.T.astype(np.int64)), levels)
     own = np.array(list(set_attributes(log, items, lines, at).values()))
     place = set_position(fit, trained, log, items)
     posterior = thin(fit.posterior, max_draws)
     data = {
-        "design": trained.encoding.design(found),
+        "design": trained.encoding.design(grid),
         "attributes": np.nan_to_num((own - trained.center) / trained.scale)[None],
         "set_of": np.array([max(place, 0)]),
         "parent_of": np.array([max(parent_position(trained, log, fit, items), 0)]),
@@ -95,7 +98,7 @@ def score_set(
         for _, (result,) in fit.target.evaluate(drawn, ["probability", "buyer_spend"], data=[data])
     ]
     chance, spend = (np.concatenate([p[i] for p in parts]) for i in (0, 1))
-    return Scores(chance, spend, index.ravel(), np.flatnonzero(at.known), posterior)
+    return Scores(chance, spend, index, np.flatnonzero(at.known), posterior)
 
 
 def set_position(fit: Fit, trained: Windows, log: PurchaseLog, items: Array) -> int:
