@@ -45,6 +45,7 @@ from .targeting.effects import ate as ate
 from .targeting.effects import expected_outcome as expected_outcome
 from .targeting.effects import prob_positive as prob_positive
 from .targeting.effects import uplift as uplift
+from .targeting.learned import LearnedEffects as LearnedEffects
 from .targeting.log import PurchaseLog as PurchaseLog
 from .targeting.plan import PlannedCampaign as PlannedCampaign
 from .targeting.plan import plan_campaigns as plan_campaigns

@@ -84,6 +84,7 @@ class Campaign:
         shares: Mapping[str, float] | None = None,
         bins: int = 10,
         currency: str | None = None,
+        like: Campaign | None = None,
     ) -> Campaign:
         """Read a campaign from a frame with one row for each customer.
 
@@ -115,6 +116,9 @@ class Campaign:
             Of numbers.
         currency
             Name of the currency, such as ``"EUR"``.
+        like
+            An earlier campaign, whose features, bins and order of arms are taken: give its
+            `features` again, or none.
 
         Raises
         ------
@@ -124,7 +128,7 @@ class Campaign:
         """
         problems = Problems()
         outcomes = (outcome,) if isinstance(outcome, str) else tuple(outcome)
-        names = tuple(features)
+        names = tuple(features) or (like.encoding.names if like is not None else ())
         for role, given in (("outcome", outcomes), ("features", names)):
             if len(set(given)) < len(given):
                 problems.add(f"{role}={given!r} names a column twice.")
@@ -141,7 +145,12 @@ class Campaign:
         arms = _arms(values, control, problems)
         _check_values(values, outcomes, problems)
         problems.raise_if_any()
-        encoding = Encoding.of({name: values[f"feature:{name}"] for name in names}, bins)
+        if like is None:
+            encoding = Encoding.of({name: values[f"feature:{name}"] for name in names}, bins)
+        else:
+            encoding, arms = like.encoding, _same(like, names, arms)
+            encoding.encode({name: values[f"feature:{name}"] for name in names}, problems)
+            problems.raise_if_any()
         data = _dataset(values, arms, outcomes, encoding, revenue)
         check_shares(shares, arms)
         campaign = cls(data, encoding, shares, currency)
@@ -309,6 +318,16 @@ def _columns(
             segment, "segment", "label", shares=frozenset({f"feature:{segment}"})
         )
     return columns
+
+
+def _same(like: Campaign, names: tuple[str, ...], arms: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arms in the earlier campaign's order."""
+    if names != like.encoding.names or set(arms) != set(like.arms):
+        raise SpecError(
+            f"like: the earlier campaign has features {list(like.encoding.names)} and arms "
+            f"{list(like.arms)}; this one {list(names)} and {list(arms)}."
+        )
+    return like.arms
 
 
 def _arms(values: Mapping[str, Array], control: str | None, problems: Problems) -> tuple[str, ...]:

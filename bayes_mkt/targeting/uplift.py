@@ -13,6 +13,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_mkt.errors import SpecError
+from bayes_mkt.fit import Fit
 from bayes_mkt.priors import Prior
 from bayes_mkt.targeting.cells import Cells, Spend, log_choose
 from bayes_mkt.targeting.densities import (
@@ -23,6 +24,7 @@ from bayes_mkt.targeting.densities import (
     gamma,
     lognormal,
 )
+from bayes_mkt.targeting.learned import LearnedEffects
 
 if TYPE_CHECKING:
     from bayes_mkt.targeting.campaign import Campaign
@@ -73,6 +75,12 @@ class Uplift:
 
         with y of mean m and shape `spend_shape`, or log y ~ N(m, spend_sigma). The gamma keeps
         the mean of each arm as it is in the data; the log-normal's mean rests on its tail.
+    prior
+        A fit of an earlier campaign with the same arms and features: its posterior of the
+        coefficients above, as a normal distribution, is the prior of this one's, in place of the
+        shrinkage, which it holds already. Amounts spent start afresh.
+    drift
+        With `prior`: SD by which each coefficient may have changed since.
     priors
         Replacements of default priors, by variable name.
 
@@ -95,6 +103,8 @@ class Uplift:
 
     outcome: str | None = None
     spend: Family | None = None
+    prior: Fit | LearnedEffects | None = None
+    drift: float = 0.0
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
 
     on_demand: ClassVar[frozenset[str]] = frozenset({"probability", "buyer_spend"})
@@ -102,6 +112,10 @@ class Uplift:
     def __post_init__(self) -> None:
         if self.spend not in (None, "gamma", "lognormal"):
             raise SpecError(f"spend={self.spend!r}: choose from None, 'gamma', 'lognormal'.")
+        if isinstance(self.prior, Fit):
+            object.__setattr__(self, "prior", LearnedEffects.of(self.prior))
+        if self.drift < 0 or (self.drift > 0 and self.prior is None):
+            raise SpecError(f"drift={self.drift!r} must be >= 0, and needs a prior.")
         for name, prior in self.priors.items():
             if name not in PRIORS:
                 raise SpecError(f"priors[{name!r}]: no such variable; choose from {list(PRIORS)}.")
@@ -114,7 +128,7 @@ class Uplift:
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
 
-    def prior(self, name: str) -> Prior:
+    def prior_of(self, name: str) -> Prior:
         """Return the prior of a variable: the one given, else the default."""
         return self.priors.get(name, PRIORS[name])
 
@@ -185,14 +199,16 @@ def _effects(spec: Uplift, campaign: Campaign, name: str, sd: str) -> Tensor:
     """Return effects of the design's columns, shrunk together within each group (column,)."""
     groups = list(dict.fromkeys(campaign.encoding.groups))
     group = np.array([groups.index(g) for g in campaign.encoding.groups])
-    spread = spec.prior(sd).variable(sd, dims="group")
+    spread = spec.prior_of(sd).variable(sd, dims="group")
     return pm.Normal(name, 0.0, spread[group], dims="column")
 
 
 def _logit(spec: Uplift, campaign: Campaign, design: Tensor) -> Tensor:
     """Return the log-odds of the outcome (cell, arm), the control first."""
-    control = spec.prior("intercept").variable("intercept")
-    effect = spec.prior("arm_effect").variable("arm_effect", dims="arm")
+    if isinstance(spec.prior, LearnedEffects):
+        return _learned(spec, spec.prior, campaign, design)
+    control = spec.prior_of("intercept").variable("intercept")
+    effect = spec.prior_of("arm_effect").variable("arm_effect", dims="arm")
     arms = len(campaign.treatments)
     rows = design.shape[0]
     if not campaign.encoding.columns:
@@ -209,19 +225,35 @@ def _logit(spec: Uplift, campaign: Campaign, design: Tensor) -> Tensor:
     return pt.concatenate([control + base, treated], axis=1)
 
 
+def _learned(spec: Uplift, learned: LearnedEffects, campaign: Campaign, design: Tensor) -> Tensor:
+    """Return the log-odds (cell, arm) from coefficients with an earlier campaign's posterior."""
+    learned.check(campaign)
+    arms, columns = len(learned.arms), len(learned.columns)
+    names = ["intercept", *(f"arm_effect[{a}]" for a in learned.arms)]
+    names += [f"baseline[{c}]" for c in learned.columns]
+    names += [f"uplift[{c}, {a}]" for c in learned.columns for a in learned.arms]
+    pm.modelcontext(None).add_coords({"coefficient_name": names})
+    white = pm.Normal("standardised", 0.0, 1.0, dims="coefficient_name")
+    shift = pt.dot(learned.factor(spec.drift), white)
+    theta = pm.Deterministic("coefficient", np.array(learned.mean) + shift, dims="coefficient_name")
+    base = theta[0] + pt.matmul(design, theta[1 + arms : 1 + arms + columns][:, None])
+    lift = pt.matmul(design, theta[1 + arms + columns :].reshape((columns, arms)))
+    return pt.concatenate([base, base + theta[1 : 1 + arms][None, :] + lift], axis=1)
+
+
 def _own(spec: Uplift, campaign: Campaign) -> Tensor:
     """Return what each arm's effects add to those that arms share (column, arm)."""
     groups = list(dict.fromkeys(campaign.encoding.groups))
     group = np.array([groups.index(g) for g in campaign.encoding.groups])
-    spread = spec.prior("arm_sd").variable("arm_sd", dims="group")
+    spread = spec.prior_of("arm_sd").variable("arm_sd", dims="group")
     return pm.Normal("arm_uplift", 0.0, spread[group][:, None], dims=("column", "arm"))
 
 
 def _spend(spec: Uplift, campaign: Campaign, cells: Cells, design: Tensor) -> None:
     """Add the revenue of buyers, by its sums over cells."""
     sums = Spend.of(campaign, cells)
-    intercept = spec.prior("spend_intercept").variable("spend_intercept")
-    effect = spec.prior("spend_arm_effect").variable("spend_arm_effect", dims="arm")
+    intercept = spec.prior_of("spend_intercept").variable("spend_intercept")
+    effect = spec.prior_of("spend_arm_effect").variable("spend_arm_effect", dims="arm")
     arm = pt.concatenate([pt.zeros(1), effect])
     base = pt.zeros(design.shape[0])
     if campaign.encoding.columns:
@@ -235,7 +267,7 @@ def _spend(spec: Uplift, campaign: Campaign, cells: Cells, design: Tensor) -> No
     location = intercept + chosen + arm[sums.arm]
     buyers = pm.Data("buyers", sums.buyers)
     if spec.spend == "gamma":
-        shape = spec.prior("spend_shape").variable("spend_shape")
+        shape = spec.prior_of("spend_shape").variable("spend_shape")
         pm.Deterministic("buyer_spend", unit * pt.exp(log_mean))
         log_total = pm.Data("spend_log_total", sums.log_total)
         pm.CustomDist(
@@ -249,7 +281,7 @@ def _spend(spec: Uplift, campaign: Campaign, cells: Cells, design: Tensor) -> No
             observed=pm.Data("spend_total", sums.total),
         )
     else:
-        sigma = spec.prior("spend_sigma").variable("spend_sigma")
+        sigma = spec.prior_of("spend_sigma").variable("spend_sigma")
         pm.Deterministic("buyer_spend", unit * pt.exp(log_mean + sigma**2 / 2))
         squares = pm.Data("spend_log_squares", sums.log_squares)
         pm.CustomDist(

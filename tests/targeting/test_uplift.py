@@ -148,3 +148,26 @@ def test_hillstrom_effects_are_the_raw_differences(
             draws = found.sel(arm=arm)
             assert abs(float(draws.mean()) - (mean[arm] - mean["No E-Mail"])) < 0.1 * se
             assert 0.9 < float(draws.std()) / se < 1.1
+
+
+def test_posterior_of_one_campaign_is_the_prior_of_the_next(
+    uplift_fit: bm.Fit, halves: Halves, world: World, tmp_path: Path
+) -> None:
+    """Half after half gives what both halves together give."""
+    spec = bm.Uplift(prior=uplift_fit)
+    rows = world.frame.set_index("customer").loc[halves[1].data["customer"].to_numpy()]
+    camp = bm.Campaign.from_frame(rows.reset_index(), **world.columns, like=halves[0])
+    assert camp.encoding == halves[0].encoding
+    second = bm.fit(spec, camp, seed=3, chains=4, progress=False)
+    whole = bm.Campaign.from_frame(world.frame, **world.columns, like=halves[0])
+    both = bm.fit(bm.Uplift(), whole, seed=3, chains=4, progress=False)
+    found, expected = bm.ate(second, whole), bm.ate(both, whole)
+    sd = expected.std(("chain", "draw"))
+    assert (abs(found.mean(("chain", "draw")) - expected.mean(("chain", "draw"))) < 0.4 * sd).all()
+    assert (abs(found.std(("chain", "draw")) / sd - 1) < 0.2).all()
+    second.save(tmp_path / "second")
+    assert bm.Fit.load(tmp_path / "second").spec == spec
+    with pytest.raises(bm.SpecError, match="other arms or features"):
+        spec.build(bm.Campaign.from_frame(world.frame, **world.columns, bins=7))
+    with pytest.raises(bm.SpecError, match="needs a prior"):
+        bm.Uplift(drift=0.1)
