@@ -45,9 +45,10 @@ from .targeting.effects import ate as ate
 from .targeting.effects import expected_outcome as expected_outcome
 from .targeting.effects import prob_positive as prob_positive
 from .targeting.effects import uplift as uplift
+from .targeting.gains import PlannedCampaign as PlannedCampaign
+from .targeting.gains import campaign_gains as campaign_gains
 from .targeting.learned import LearnedEffects as LearnedEffects
 from .targeting.log import PurchaseLog as PurchaseLog
-from .targeting.plan import PlannedCampaign as PlannedCampaign
 from .targeting.plan import plan_campaigns as plan_campaigns
 from .targeting.policy import compare_targeting as compare_targeting
 from .targeting.policy import policy_value as policy_value

@@ -12,55 +12,21 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import linprog
 
-from bayes_mkt.days import Bound, day_number
+from bayes_mkt.days import day_number
 from bayes_mkt.dims import CAMPAIGN, CUSTOMER, SAMPLE
 from bayes_mkt.errors import SpecError
+from bayes_mkt.fit import Fit
+from bayes_mkt.targeting.gains import PlannedCampaign, campaign_gains
 from bayes_mkt.targeting.periods import days_of, windows_of
 
-__all__ = ["PlannedCampaign", "plan_campaigns"]
+__all__ = ["plan_campaigns"]
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class PlannedCampaign:
-    """A campaign that may be sent.
-
-    Parameters
-    ----------
-    name
-        Of the campaign.
-    date
-        When it is sent.
-    cost
-        Of a contact, in currency.
-    budget
-        Sum of its costs allowed; None for no bound.
-    excludes
-        Campaigns of which a customer who gets this one may get none.
-
-    Examples
-    --------
-    >>> PlannedCampaign("spring", "2024-03-04", cost=0.4, budget=5_000.0).excludes
-    ()
-    """
-
-    name: str
-    date: Bound
-    cost: float = 0.0
-    budget: float | None = None
-    excludes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        day_number(self.date, f"date of {self.name!r}")
-        if self.cost < 0:
-            raise SpecError(f"cost={self.cost!r} of {self.name!r} must be >= 0.")
-        if self.budget is not None and self.budget < 0:
-            raise SpecError(f"budget={self.budget!r} of {self.name!r} must be >= 0.")
+MARKS = ("approximation", "unconverged", "seed")
 
 
 def plan_campaigns(
-    gain: xr.DataArray,
+    gain: xr.DataArray | Fit,
     campaigns: Sequence[PlannedCampaign],
     *,
     max_contacts: int,
@@ -69,6 +35,7 @@ def plan_campaigns(
     opt_out_risk: float | xr.DataArray = 0.0,
     opt_out_loss: float | xr.DataArray = 0.0,
     eligible: xr.DataArray | None = None,
+    allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Return which customers get which campaigns, the value of that, and what the cap costs.
 
@@ -86,7 +53,8 @@ def plan_campaigns(
     ----------
     gain
         Margin that a contact adds, in currency, dims ``customer, campaign`` and, for intervals,
-        ``chain, draw``; of a randomised campaign, `uplift` times margin.
+        ``chain, draw``; of a randomised campaign, `uplift` times margin. Or a fitted `Propensity`:
+        gains are those of `campaign_gains`.
     campaigns
         In any order; their names are labels of `gain`.
     max_contacts
@@ -101,6 +69,8 @@ def plan_campaigns(
         What is lost if they do, such as their lifetime value; one for all, or by customer.
     eligible
         Whether a customer may get a campaign, (customer, campaign); None allows all.
+    allow_unconverged
+        For a fit: whether to answer from draws whose verdict failed; the result is marked.
 
     Returns
     -------
@@ -127,6 +97,8 @@ def plan_campaigns(
     ----------
     Huangfu, Hall (2018), Parallelizing the dual revised simplex method.
     """
+    if isinstance(gain, Fit):
+        gain = campaign_gains(gain, campaigns, allow_unconverged=allow_unconverged)
     problem = _problem(gain, campaigns, opt_out_risk, opt_out_loss, eligible)
     if max_contacts < 1:
         raise SpecError(f"max_contacts={max_contacts!r} must be at least 1.")
@@ -320,5 +292,6 @@ def _answer(
                 {"units": "1"},
             ),
         },
-        attrs={"bound": bound, "planned": float(problem.value[send].sum())},
+        attrs={"bound": bound, "planned": float(problem.value[send].sum())}
+        | {name: gain.attrs[name] for name in MARKS if name in gain.attrs},
     )

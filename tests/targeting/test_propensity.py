@@ -187,6 +187,26 @@ def test_recommendations_trade_accuracy_for_variety(fit: bm.Fit, log: bm.Purchas
         bm.recommend(fit, k=100)
 
 
+def test_plan_from_a_propensity(fit: bm.Fit, shop: bm.simulate.SimulatedLog) -> None:
+    campaigns = [
+        bm.PlannedCampaign(
+            name, "2024-08-14", cost=0.1, products=tuple(items_of(shop, name)), added=0.2
+        )
+        for name in ("category 00", "category 05")
+    ]
+    plan = bm.plan_campaigns(fit, campaigns, max_contacts=1)
+    assert set(plan["send"].sum("campaign").to_numpy()) <= {0, 1}
+    gain = bm.campaign_gains(fit, campaigns).mean(("chain", "draw")) - 0.1
+    assert np.isclose(plan.attrs["planned"], float(gain.max("campaign").clip(min=0).sum()))
+    people = bm.audience(fit, items_of(shop, "category 00"), max_draws=100)
+    one = bm.campaign_gains(fit, campaigns[:1]).sel(customer=people["customer"])
+    assert np.allclose(one.isel(campaign=0), 0.2 * people["expected_revenue"], rtol=1e-4)
+    with pytest.raises(bm.SpecError, match="no products"):
+        bm.plan_campaigns(fit, [bm.PlannedCampaign("a", "2024-08-14")], max_contacts=1)
+    with pytest.raises(bm.SpecError, match="which share"):
+        bm.PlannedCampaign("a", "2024-08-14", products=("p00-0",))
+
+
 def test_measures_by_hand() -> None:
     top = np.array([[0, 1], [2, 0]])
     hits = np.array([[True, False, True, False], [False, False, True, False]])
