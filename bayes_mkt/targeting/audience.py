@@ -67,7 +67,7 @@ def audience(
     Dataset
         Over the ranked customers, dims ``chain, draw, customer``: `probability`,
         `expected_revenue`; over the whole audience, ``chain, draw``: `reach`, the number who will
-        buy, `revenue`, what they are expected to spend. attrs `paying`: how many of all customers,
+        buy, `revenue`, what they will spend. attrs `paying`: how many of all customers,
         from the best down, have margin x expected revenue of at least `cost`.
 
     Raises
@@ -77,9 +77,9 @@ def audience(
 
     Notes
     -----
-    `reach` holds the luck of each customer beside what isn't known of the model. Expected revenue
-    is what customers will spend, not what a contact adds: `paying` overstates where many would
-    have bought anyhow.
+    `reach` and `revenue` hold the luck of each customer beside what isn't known of the model. They
+    are what customers will do, not what a contact adds: `paying` overstates where many would have
+    bought anyhow.
     """
     marks = usable(fit, allow_unconverged)
     if horizon is not None and horizon != fit.spec.horizon:
@@ -148,17 +148,30 @@ def _answer(scores: Scores, chosen: Array, names: Array, seed: int) -> xr.Datase
     cells = scores.cell[chosen]
     counts = np.bincount(cells, minlength=scores.probability.shape[1])
     each = scores.probability * scores.spend
-    buyers = rng.binomial(counts, scores.probability).sum(axis=1)
+    buyers = rng.binomial(counts, scores.probability)
+    amounts = _totals(scores, buyers, rng)
     here = (*SAMPLE, CUSTOMER)
     return xr.Dataset(
         {
             "probability": (here, _shaped(scores, scores.probability[:, cells])),
             "expected_revenue": (here, _shaped(scores, each[:, cells])),
-            "reach": (SAMPLE, _shaped(scores, buyers)),
-            "revenue": (SAMPLE, _shaped(scores, each @ counts)),
+            "reach": (SAMPLE, _shaped(scores, buyers.sum(axis=1))),
+            "revenue": (SAMPLE, _shaped(scores, amounts)),
         },
         coords={**_sample(scores), CUSTOMER: names},
     )
+
+
+def _totals(scores: Scores, buyers: Array, rng: np.random.Generator) -> Array:
+    """Return draws of what buyers (draw, cell) spend in total (draw,).
+
+    A sum of n log-normals of mean m and spread sigma is drawn from the gamma distribution with its
+    mean, n m, and its variance, n m^2 (exp(sigma^2) - 1).
+    """
+    sigma = scores.posterior["spend_sigma"].transpose(*SAMPLE).to_numpy().reshape(-1, 1)
+    excess = np.expm1(sigma**2)
+    draws = rng.gamma(np.maximum(buyers, 1) / excess, scores.spend * excess)
+    return np.asarray(np.where(buyers > 0, draws, 0.0).sum(axis=1))
 
 
 def _sample(scores: Scores) -> dict[str, Any]:

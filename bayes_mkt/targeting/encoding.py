@@ -17,7 +17,7 @@ __all__ = ["Encoding", "Feature"]
 
 Array = NDArray[Any]
 MISSING = "(missing)"
-SLOPED = 5  # levels, at most, that need no slope
+SLOPED = 6  # levels, at most, that need no slope
 
 
 @dataclass(frozen=True)

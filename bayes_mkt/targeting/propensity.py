@@ -73,8 +73,8 @@ class Propensity:
         products themselves; None takes the finest level.
     min_buyers
         Sets with fewer buyers by the last date are left out of training.
-    bins
-        Of features.
+    bins, set_bins
+        Of the features of a customer, and of a customer with a set.
     priors
         Replacements of default priors, by variable name.
 
@@ -99,12 +99,13 @@ class Propensity:
     level: str | None = None
     min_buyers: int = 20
     bins: int = 3
+    set_bins: int = 5
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
 
     on_demand: ClassVar[frozenset[str]] = frozenset({"probability", "buyer_spend"})
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "dates", "lookback", "min_buyers", "bins"):
+        for name in ("horizon", "dates", "lookback", "min_buyers", "bins", "set_bins"):
             if getattr(self, name) < 1:
                 raise SpecError(f"{name}={getattr(self, name)!r} must be at least 1.")
         for name, prior in self.priors.items():

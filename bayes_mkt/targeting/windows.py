@@ -201,16 +201,13 @@ def _encoding(spec: Propensity, standings: list[Standing], lines: list[Lines]) -
     """Return bins of the features, from customers at the training dates."""
     at = standings[0]
     tables = [at.features(part) for part in lines]
-    columns: dict[str, Array] = {}
-    for name in CUSTOMER_FEATURES:
-        columns[name] = np.tile(tables[0][name], len(tables))
-    for name in SET_FEATURES:
-        columns[name] = np.concatenate([table[name] for table in tables])
+    own = Encoding.of({name: tables[0][name] for name in CUSTOMER_FEATURES}, spec.bins)
+    columns = {name: np.concatenate([t[name] for t in tables]) for name in SET_FEATURES}
     # Frequency 0 and recency "never" are the same customers; the latter says it.
     seen = columns["set frequency"] > 0
     columns["set frequency"] = np.where(seen, columns["set frequency"], 1.0)
     columns["set recency"] = np.where(seen, columns["set recency"], np.nan)
-    return Encoding.of(columns, spec.bins)
+    return Encoding(own.features + Encoding.of(columns, spec.set_bins).features)
 
 
 def encode(encoding: Encoding, features: dict[str, Array]) -> Array:

@@ -153,6 +153,8 @@ def test_audience_buys_what_is_expected(fit: bm.Fit, shop: bm.simulate.Simulated
         sales = sales[sales["customer"].isin(found["customer"].to_numpy())]
         low, high = found["reach"].quantile([0.005, 0.995])
         assert float(low) <= sales["customer"].nunique() <= float(high)
+        low, high = found["revenue"].quantile([0.005, 0.995])
+        assert float(low) <= sales["paid"].sum() <= float(high)
         assert 0 < found.attrs["paying"] <= 800
     with pytest.raises(bm.SpecError, match="the fit's is 14 days"):
         bm.audience(fit, mixed, horizon=7)
