@@ -55,6 +55,29 @@ from .media_mix.trend import HSGP as HSGP
 from .priors import Prior as Prior
 from .publish import report_media_mix as report_media_mix
 from .refit import refit as refit
+from .targeting.audience import audience as audience
+from .targeting.audience import propensity as propensity
+from .targeting.campaign import Campaign as Campaign
+from .targeting.effects import ate as ate
+from .targeting.effects import expected_outcome as expected_outcome
+from .targeting.effects import prob_positive as prob_positive
+from .targeting.effects import uplift as uplift
+from .targeting.gains import PlannedCampaign as PlannedCampaign
+from .targeting.gains import campaign_gains as campaign_gains
+from .targeting.learned import LearnedEffects as LearnedEffects
+from .targeting.log import PurchaseLog as PurchaseLog
+from .targeting.plan import plan_campaigns as plan_campaigns
+from .targeting.policy import compare_targeting as compare_targeting
+from .targeting.policy import policy_value as policy_value
+from .targeting.propensity import Propensity as Propensity
+from .targeting.qini import auuc as auuc
+from .targeting.qini import qini_coefficient as qini_coefficient
+from .targeting.qini import qini_curve as qini_curve
+from .targeting.qini import uplift_calibration as uplift_calibration
+from .targeting.ratio import check_assignment as check_assignment
+from .targeting.recommend import recommend as recommend
+from .targeting.recommend import recommendation_frontier as recommendation_frontier
+from .targeting.uplift import Uplift as Uplift
 
 __all__: list[str]
 __version__: str

@@ -11,7 +11,16 @@ from importlib import import_module
 
 from cyclopts import App
 
-NAMES = ("calibration", "gradient", "growth", "refit", "roi_coverage", "samplers", "twin_coverage")
+NAMES = (
+    "calibration",
+    "gradient",
+    "growth",
+    "refit",
+    "roi_coverage",
+    "samplers",
+    "twin_coverage",
+    "uplift_hillstrom",
+)
 
 
 def run_all() -> None:

@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 STUB = Path(__file__).parents[2] / "bayes_mkt" / "__init__.pyi"
 TITLES = {
     "media_mix": "Media mix",
+    "targeting": "Targeting",
     "fit": "Fitting",
     "refit": "Fitting",
     "inference": "Fitting",

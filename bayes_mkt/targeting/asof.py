@@ -1,0 +1,137 @@
+"""Customers as they stood at the close of a day, and what they bought in the days after it.
+
+Features read days up to and including the day; outcomes read the days after. Nothing else does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_mkt.targeting.log import PurchaseLog
+
+__all__ = ["CUSTOMER_FEATURES", "SET_FEATURES", "Lines", "Standing"]
+
+Array = NDArray[Any]
+CUSTOMER_FEATURES = ("recency", "frequency", "value")
+SET_FEATURES = ("set recency", "set frequency")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Some lines of a log, as arrays.
+
+    Parameters
+    ----------
+    buyer, day, amount
+        Of each line.
+    """
+
+    buyer: Array
+    day: Array
+    amount: Array
+
+    @classmethod
+    def of(cls, log: PurchaseLog, items: Array | None = None) -> Lines:
+        """Return the lines of products, by position; None takes all."""
+        data = log.data
+        rows: Any = slice(None)
+        if items is not None:
+            inside = np.zeros(len(log.products), dtype=bool)
+            inside[items] = True
+            rows = np.flatnonzero(inside[data["item"].to_numpy()])
+        return cls(*(data[name].to_numpy()[rows] for name in ("buyer", "day", "amount")))
+
+    @classmethod
+    def by_set(cls, log: PurchaseLog, sets: list[Array]) -> list[Lines]:
+        """Return the lines of each of several disjoint sets of products."""
+        owner = np.full(len(log.products), len(sets))
+        for j, items in enumerate(sets):
+            owner[items] = j
+        of_line = owner[log.data["item"].to_numpy()]
+        order = np.argsort(of_line, kind="stable")
+        ends = np.cumsum(np.bincount(of_line, minlength=len(sets) + 1))[:-1]
+        parts = np.split(order, ends)[: len(sets)]
+        everything = cls.of(log)
+        return [everything.take(part) for part in parts]
+
+    def take(self, rows: Array) -> Lines:
+        """Return the lines at these rows."""
+        return Lines(self.buyer[rows], self.day[rows], self.amount[rows])
+
+    def between(self, first: int, last: int) -> Lines:
+        """Return the lines from day `first` to day `last`, both included."""
+        return self.take((self.day >= first) & (self.day <= last))
+
+    def days_by_customer(self, customers: int) -> Array:
+        """Return the number of distinct days on which each customer bought (customer,)."""
+        if not len(self.buyer):
+            return np.zeros(customers)
+        base = int(self.day.min())
+        span = int(self.day.max()) - base + 1
+        distinct = np.unique(self.buyer.astype(np.int64) * span + (self.day - base))
+        return np.bincount(distinct // span, minlength=customers).astype(float)
+
+    def last_day(self, customers: int) -> Array:
+        """Return the last day on which each customer bought (customer,), NaN for never."""
+        last = np.full(customers, -np.inf)
+        np.maximum.at(last, self.buyer, self.day)
+        return np.where(np.isfinite(last), last, np.nan)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What was known of customers at the close of a day, of all products and of a set.
+
+    Parameters
+    ----------
+    day
+        The day.
+    known
+        Whether a customer had bought by then (customer,); others aren't candidates.
+    recency, frequency, value
+        Days since the last purchase, days with one in the look-back, money spent a such day
+        (customer,); NaN where there was none.
+    lookback
+        Days up to `day` that frequency, value and the set's features read.
+    """
+
+    day: int
+    known: Array
+    recency: Array
+    frequency: Array
+    value: Array
+    lookback: int
+
+    @classmethod
+    def of(cls, everything: Lines, customers: int, day: int, lookback: int) -> Standing:
+        """Return the standing of customers at the close of `day`."""
+        before = everything.take(everything.day <= day)
+        recent = before.between(day - lookback + 1, day)
+        last = before.last_day(customers)
+        frequency = recent.days_by_customer(customers)
+        spent = np.bincount(recent.buyer, recent.amount, minlength=customers)
+        value = np.where(frequency > 0, spent / np.maximum(frequency, 1), 0.0)
+        return cls(day, np.isfinite(last), day - last, frequency, value, lookback)
+
+    def features(self, lines: Lines) -> dict[str, Array]:
+        """Return the features of known customers with regard to a set's lines (customer,)."""
+        n = len(self.known)
+        recent = lines.between(self.day - self.lookback + 1, self.day)
+        columns = {
+            "recency": self.recency,
+            "frequency": self.frequency,
+            "value": self.value,
+            "set recency": self.day - recent.last_day(n),
+            "set frequency": recent.days_by_customer(n),
+        }
+        return {name: column[self.known] for name, column in columns.items()}
+
+    def outcomes(self, lines: Lines, horizon: int) -> tuple[Array, Array]:
+        """Return whether known customers bought in the `horizon` days after, and the amount."""
+        after = lines.between(self.day + 1, self.day + horizon)
+        spent = np.bincount(after.buyer, after.amount, minlength=len(self.known))[self.known]
+        return spent > 0, spent

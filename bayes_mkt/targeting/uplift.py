@@ -1,0 +1,296 @@
+"""The uplift specification and its PyMC model: who buys, and who buys because of the campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayes_mkt.errors import SpecError
+from bayes_mkt.fit import Fit
+from bayes_mkt.priors import Prior
+from bayes_mkt.targeting.cells import Cells, Spend, log_choose
+from bayes_mkt.targeting.densities import (
+    binomial,
+    draw_binomial,
+    draw_gamma,
+    draw_lognormal,
+    gamma,
+    lognormal,
+)
+from bayes_mkt.targeting.learned import LearnedEffects
+
+if TYPE_CHECKING:
+    from bayes_mkt.targeting.campaign import Campaign
+
+# A PyTensor variable; PyTensor's own types are too partial to help.
+Tensor = Any
+
+PRIORS: Mapping[str, Prior] = MappingProxyType(
+    {
+        "intercept": Prior("Normal", mu=0.0, sigma=5.0),
+        "arm_effect": Prior("Normal", mu=0.0, sigma=2.5),
+        "baseline_sd": Prior("HalfNormal", sigma=1.0),
+        "uplift_sd": Prior("HalfNormal", sigma=0.3),
+        "arm_sd": Prior("HalfNormal", sigma=0.3),
+        "spend_intercept": Prior("Normal", mu=0.0, sigma=1.0),
+        "spend_arm_effect": Prior("Normal", mu=0.0, sigma=1.0),
+        "spend_sd": Prior("HalfNormal", sigma=0.3),
+        "spend_shape": Prior("LogNormal", mu=0.0, sigma=1.0),
+        "spend_sigma": Prior("HalfNormal", sigma=1.5),
+    }
+)
+Family = Literal["gamma", "lognormal"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uplift:
+    """A hierarchical logistic model of a randomised campaign, with arms by features interactions.
+
+    With x the centred design of a customer's features, and a the arm (0 the control),
+
+        logit P(y = 1 | x, a) = intercept + x' baseline + [a > 0] (arm_effect_a + x' uplift_a)
+        baseline_k ~ N(0, baseline_sd_g(k)),
+        uplift_ka = uplift_k + own_ka,  uplift_k ~ N(0, uplift_sd_g(k)),  own_ka ~ N(0, arm_sd_g(k))
+
+    where g(k) is the feature of column k; a numeric feature's slope is a group of its own. Arms
+    share `uplift_k`, and differ by `own_ka` (left out where there is one treatment). The priors
+    shrink effects of the campaign more than the baseline.
+
+    Parameters
+    ----------
+    outcome
+        Of the campaign's outcomes, the one to model; None takes the only one, or with `spend` the
+        one that says where revenue is positive.
+    spend
+        None models the outcome alone; `"gamma"` or `"lognormal"` also the revenue y > 0 of buyers,
+
+            log m(x, a) = spend_intercept + x' spend + [a > 0] spend_arm_effect_a,
+
+        with y of mean m and shape `spend_shape`, or log y ~ N(m, spend_sigma). The gamma keeps
+        the mean of each arm as it is in the data; the log-normal's mean rests on its tail.
+    prior
+        A fit of an earlier campaign with the same arms and features: its posterior of the
+        coefficients above, as a normal distribution, is the prior of this one's, in place of the
+        shrinkage, which it holds already. Amounts spent start afresh.
+    drift
+        With `prior`: SD by which each coefficient may have changed since.
+    priors
+        Replacements of default priors, by variable name.
+
+    Notes
+    -----
+    Causal under the assumptions of `Campaign`. Customers of equal features are one row of counts,
+    which leaves the posterior as it is.
+
+    References
+    ----------
+    Gelman, Carlin, Stern, Dunson, Vehtari, Rubin (2013), Bayesian Data Analysis, ch. 8 and 16.
+    Hahn, Murray, Carvalho (2020), Bayesian regression tree models for causal inference: separate
+    shrinkage of baseline and effect.
+
+    Examples
+    --------
+    >>> Uplift(outcome="visit").spend is None
+    True
+    """
+
+    outcome: str | None = None
+    spend: Family | None = None
+    prior: Fit | LearnedEffects | None = None
+    drift: float = 0.0
+    priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
+
+    on_demand: ClassVar[frozenset[str]] = frozenset({"probability", "buyer_spend"})
+
+    def __post_init__(self) -> None:
+        if self.spend not in (None, "gamma", "lognormal"):
+            raise SpecError(f"spend={self.spend!r}: choose from None, 'gamma', 'lognormal'.")
+        if isinstance(self.prior, Fit):
+            object.__setattr__(self, "prior", LearnedEffects.of(self.prior))
+        if self.drift < 0 or (self.drift > 0 and self.prior is None):
+            raise SpecError(f"drift={self.drift!r} must be >= 0, and needs a prior.")
+        for name, prior in self.priors.items():
+            if name not in PRIORS:
+                raise SpecError(f"priors[{name!r}]: no such variable; choose from {list(PRIORS)}.")
+            if PRIORS[name].positive and not prior.positive:
+                raise SpecError(f"priors[{name!r}]: {prior} reaches below 0, {name} can't.")
+        object.__setattr__(self, "priors", MappingProxyType(dict(self.priors)))
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+
+    def prior_of(self, name: str) -> Prior:
+        """Return the prior of a variable: the one given, else the default."""
+        return self.priors.get(name, PRIORS[name])
+
+    def outcome_of(self, campaign: Campaign) -> str:
+        """Return the name of the outcome that is modelled.
+
+        Raises
+        ------
+        SpecError
+            If the campaign has no such outcome, or several and none was chosen.
+        """
+        if self.spend is not None and "revenue" not in campaign.data:
+            raise SpecError(f"spend={self.spend!r} needs a campaign with revenue.")
+        bought = campaign.purchase if self.spend is not None else None
+        outcome = self.outcome or bought
+        if outcome is None:
+            if len(campaign.outcomes) > 1:
+                raise SpecError(f"outcome=None: choose one of {list(campaign.outcomes)}.")
+            (outcome,) = campaign.outcomes
+        if outcome not in campaign.outcomes:
+            raise SpecError(f"outcome={outcome!r}: the campaign has {list(campaign.outcomes)}.")
+        if bought is not None and outcome != bought:
+            raise SpecError(
+                f"outcome={outcome!r} is not where revenue is positive; with spend, use {bought!r}."
+            )
+        return outcome
+
+    def build(self, campaign: Campaign) -> pm.Model:
+        """Return the PyMC model of a campaign, to read, extend or sample.
+
+        Raises
+        ------
+        SpecError
+            If the specification doesn't fit the campaign.
+        """
+        outcome = self.outcome_of(campaign)
+        cells = Cells.of(campaign)
+        n = cells.customers.astype(float)
+        k = cells.total(campaign, campaign.values(outcome))
+        with pm.Model(coords=_coords(campaign)) as model:
+            design = pm.Data("design", campaign.encoding.design(cells.codes))
+            logit = _logit(self, campaign, design)
+            pm.Deterministic("probability", pt.sigmoid(logit))
+            pm.CustomDist(
+                outcome,
+                logit,
+                pm.Data("customers", n),
+                pm.Data("log_choose", log_choose(n, k)),
+                logp=binomial,
+                random=draw_binomial,
+                observed=pm.Data("responses", k),
+            )
+            if self.spend is not None:
+                _spend(self, campaign, cells, design)
+        return model
+
+
+def _coords(campaign: Campaign) -> dict[str, Any]:
+    encoding = campaign.encoding
+    return {
+        "arm": list(campaign.treatments),
+        "column": list(encoding.columns),
+        "group": list(dict.fromkeys(encoding.groups)),
+    }
+
+
+def _effects(spec: Uplift, campaign: Campaign, name: str, sd: str) -> Tensor:
+    """Return effects of the design's columns, shrunk together within each group (column,)."""
+    groups = list(dict.fromkeys(campaign.encoding.groups))
+    group = np.array([groups.index(g) for g in campaign.encoding.groups])
+    spread = spec.prior_of(sd).variable(sd, dims="group")
+    return pm.Normal(name, 0.0, spread[group], dims="column")
+
+
+def _logit(spec: Uplift, campaign: Campaign, design: Tensor) -> Tensor:
+    """Return the log-odds of the outcome (cell, arm), the control first."""
+    if isinstance(spec.prior, LearnedEffects):
+        return _learned(spec, spec.prior, campaign, design)
+    control = spec.prior_of("intercept").variable("intercept")
+    effect = spec.prior_of("arm_effect").variable("arm_effect", dims="arm")
+    arms = len(campaign.treatments)
+    rows = design.shape[0]
+    if not campaign.encoding.columns:
+        base, lift = pt.zeros((rows, 1)), pt.zeros((rows, arms))
+    else:
+        baseline = _effects(spec, campaign, "baseline", "baseline_sd")
+        shared = _effects(spec, campaign, "uplift", "uplift_sd")
+        by_arm = pt.broadcast_to(shared[:, None], (len(campaign.encoding.columns), arms))
+        if arms > 1:
+            by_arm = by_arm + _own(spec, campaign)
+        both = pt.matmul(design, pt.concatenate([baseline[:, None], by_arm], axis=1))
+        base, lift = both[:, :1], both[:, 1:]
+    treated = control + base + effect[None, :] + lift
+    return pt.concatenate([control + base, treated], axis=1)
+
+
+def _learned(spec: Uplift, learned: LearnedEffects, campaign: Campaign, design: Tensor) -> Tensor:
+    """Return the log-odds (cell, arm) from coefficients with an earlier campaign's posterior."""
+    learned.check(campaign)
+    arms, columns = len(learned.arms), len(learned.columns)
+    names = ["intercept", *(f"arm_effect[{a}]" for a in learned.arms)]
+    names += [f"baseline[{c}]" for c in learned.columns]
+    names += [f"uplift[{c}, {a}]" for c in learned.columns for a in learned.arms]
+    pm.modelcontext(None).add_coords({"coefficient_name": names})
+    white = pm.Normal("standardised", 0.0, 1.0, dims="coefficient_name")
+    shift = pt.dot(learned.factor(spec.drift), white)
+    theta = pm.Deterministic("coefficient", np.array(learned.mean) + shift, dims="coefficient_name")
+    base = theta[0] + pt.matmul(design, theta[1 + arms : 1 + arms + columns][:, None])
+    lift = pt.matmul(design, theta[1 + arms + columns :].reshape((columns, arms)))
+    return pt.concatenate([base, base + theta[1 : 1 + arms][None, :] + lift], axis=1)
+
+
+def _own(spec: Uplift, campaign: Campaign) -> Tensor:
+    """Return what each arm's effects add to those that arms share (column, arm)."""
+    groups = list(dict.fromkeys(campaign.encoding.groups))
+    group = np.array([groups.index(g) for g in campaign.encoding.groups])
+    spread = spec.prior_of("arm_sd").variable("arm_sd", dims="group")
+    return pm.Normal("arm_uplift", 0.0, spread[group][:, None], dims=("column", "arm"))
+
+
+def _spend(spec: Uplift, campaign: Campaign, cells: Cells, design: Tensor) -> None:
+    """Add the revenue of buyers, by its sums over cells."""
+    sums = Spend.of(campaign, cells)
+    intercept = spec.prior_of("spend_intercept").variable("spend_intercept")
+    effect = spec.prior_of("spend_arm_effect").variable("spend_arm_effect", dims="arm")
+    arm = pt.concatenate([pt.zeros(1), effect])
+    base = pt.zeros(design.shape[0])
+    if campaign.encoding.columns:
+        base = pt.dot(design, _effects(spec, campaign, "spend", "spend_sd"))
+    log_mean = intercept + base[:, None] + arm[None, :]
+    unit = pm.Data("spend_unit", sums.unit)
+    rows = campaign.encoding.design(cells.codes[sums.cell])
+    chosen = pt.zeros(len(sums.cell))
+    if campaign.encoding.columns:
+        chosen = pt.dot(pm.Data("spend_design", rows), pm.modelcontext(None)["spend"])
+    location = intercept + chosen + arm[sums.arm]
+    buyers = pm.Data("buyers", sums.buyers)
+    if spec.spend == "gamma":
+        shape = spec.prior_of("spend_shape").variable("spend_shape")
+        pm.Deterministic("buyer_spend", unit * pt.exp(log_mean))
+        log_total = pm.Data("spend_log_total", sums.log_total)
+        pm.CustomDist(
+            "revenue",
+            location,
+            shape,
+            buyers,
+            log_total,
+            logp=gamma,
+            random=draw_gamma,
+            observed=pm.Data("spend_total", sums.total),
+        )
+    else:
+        sigma = spec.prior_of("spend_sigma").variable("spend_sigma")
+        pm.Deterministic("buyer_spend", unit * pt.exp(log_mean + sigma**2 / 2))
+        squares = pm.Data("spend_log_squares", sums.log_squares)
+        pm.CustomDist(
+            "revenue",
+            location,
+            sigma,
+            buyers,
+            squares,
+            logp=lognormal,
+            random=draw_lognormal,
+            observed=pm.Data("spend_log_total", sums.log_total),
+        )
