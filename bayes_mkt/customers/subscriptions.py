@@ -1,0 +1,254 @@
+"""Subscriptions and other durations, one row of a frame each, as spells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_mkt.customers.coding import code
+from bayes_mkt.customers.spells import Episodes, Spells, layout
+from bayes_mkt.errors import DataError, SpecError
+from bayes_mkt.frames import Column, Problems, listed, read_columns
+
+__all__ = ["Subscriptions"]
+
+Array = NDArray[Any]
+_YES = {"yes", "true", "1", "y"}
+_NO = {"no", "false", "0", "n"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Subscriptions(Spells):
+    """How long subscriptions ran, and whether they were cancelled.
+
+    See `Spells` for what it holds. It serves every set of durations with covariates, as well
+    subscriptions as the episodes (start, stop] of customers whose covariates change.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"months": [3, 5, 5, 8], "left": ["Yes", "No", "Yes", "No"],
+    ...                       "plan": ["a", "b", "b", "b"]})
+    >>> Subscriptions.from_frame(frame, duration="months", event="left", features=["plan"],
+    ...                          unit="month")
+    Subscriptions(4 subscriptions in 1 market, 2 x event, 1 covariate, 4 rows, intervals to 8 month)
+    """
+
+    noun: ClassVar[str] = "subscriptions"
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: object,
+        *,
+        duration: str,
+        event: str,
+        customer: str | None = None,
+        entry: str | None = None,
+        market: str | None = None,
+        features: Iterable[str] = (),
+        labels: Iterable[str] = (),
+        unit: str = "month",
+        resolution: float = 1.0,
+        intervals: float | Sequence[float] | None = None,
+        cause: str = "event",
+        like: Subscriptions | None = None,
+    ) -> Subscriptions:
+        """Read spells from a frame with one row for each, or for each episode of one.
+
+        Parameters
+        ----------
+        frame
+            pandas, Polars, PyArrow, DuckDB, or another frame that Narwhals knows.
+        duration
+            Column of how long the spell has run since its origin, in `unit`, >= 0.
+        event
+            Column that says whether it then ended with the event: 0/1, booleans, or yes/no.
+        customer
+            Column of customer labels. Rows of one customer are episodes of one spell; None takes
+            each row for a customer of its own, called by its number.
+        entry
+            Column of where the row begins to be observed (left truncation, or a change of
+            covariates), in `unit`; None for 0.
+        market
+            Column of market labels; None for one market, called ``"all"``.
+        features
+            Columns of covariates: numbers, or text, which becomes indicators.
+        labels
+            Those of `features` that are labels although they look like numbers.
+        unit
+            Unit of time, for messages and results.
+        resolution
+            How finely times of events are known: 1 (default) for whole units, an event then lies
+            in (duration - 1, duration]; 0 for exact times.
+        intervals
+            Length of the intervals on which the baseline hazard is constant, or their ends; None
+            takes about 24 of equal length.
+        cause
+            Name of the event.
+        like
+            Other data, the fitted ones: covariates and intervals are made as theirs.
+
+        Raises
+        ------
+        DataError
+            With every problem found: column, values, where they stand, remedy.
+        """
+        names = list(features)
+        problems = Problems()
+        columns = {
+            "duration": Column(duration, "duration", minimum=0),
+            **({"entry": Column(entry, "entry", minimum=0)} if entry else {}),
+            **({"market": Column(market, "market", "label")} if market else {}),
+            **({"customer": Column(customer, "customer", "label", locates=True)} if customer else {}),
+        }
+        values = read_columns(frame, columns, problems)
+        happened = _flags(frame, event, problems)
+        covariates = _covariates(frame, names, set(labels), problems)
+        problems.raise_if_any()
+        if happened is None or len(covariates) < len(names):  # each reason is a problem, raised above
+            raise DataError("The frame can't be read.")
+        coded = code(covariates, None if like is None else like.features)
+        rows = _Rows(
+            values["duration"],
+            happened,
+            values.get("entry", np.zeros(len(happened))),
+            values.get("customer", np.arange(len(happened)).astype(str).astype(object)),
+        )
+        rows.check(problems)
+        problems.raise_if_any()
+        markets, position = np.unique(
+            values.get("market", np.full(len(happened), "all", dtype=object)), return_inverse=True
+        )
+        cuts = _cuts(intervals, rows.duration, resolution) if like is None else like.cuts
+        features_matrix = coded.values if names else np.zeros((len(happened), 0))
+        return cls(
+            layout(
+                rows.episodes(position, features_matrix),
+                markets=list(markets),
+                features=coded.names,
+                kinds=coded.kinds,
+                causes=[cause],
+                cuts=cuts,
+                unit=unit,
+                resolution=resolution,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of the frame: each (n,)."""
+
+    duration: Array
+    event: Array
+    entry: Array
+    customer: Array
+
+    def check(self, problems: Problems) -> None:
+        """Note rows that can't be episodes of spells."""
+        wrong = (self.entry > self.duration) | ((self.entry == self.duration) & self.event)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            problems.add(
+                f"duration must be greater than entry where there is an event, and not less "
+                f"elsewhere: {int(wrong.sum())} rows break this, the first is row {row}, from "
+                f"{self.entry[row]:g} to {self.duration[row]:g}."
+            )
+            return
+        order = np.lexsort((self.entry, self.customer))
+        same = self.customer[order][1:] == self.customer[order][:-1]
+        after = self.event[order][:-1] | (self.entry[order][1:] != self.duration[order][:-1])
+        bad = np.flatnonzero(same & after)
+        if len(bad):
+            who = sorted({str(self.customer[order][i]) for i in bad})
+            problems.add(
+                f"customer has episodes that overlap, leave a gap, or follow its event: "
+                f"{listed(map(repr, who))}. Each must begin where the one before ended."
+            )
+
+    def episodes(self, market: Array, features: Array) -> Episodes:
+        """Return the rows as episodes, in order of customer and time."""
+        order = np.lexsort((self.entry, self.customer))
+        customer = self.customer[order]
+        last = np.append(customer[1:] != customer[:-1], True)
+        return Episodes(
+            market=market[order],
+            features=features[order],
+            entry=self.entry[order],
+            duration=self.duration[order],
+            event=self.event[order].astype(np.int64),
+            last=last,
+            customer=customer,
+            elapsed=self.duration[order],
+        )
+
+
+def _flags(frame: object, name: str, problems: Problems) -> Array | None:
+    """Return a column of yes and no as booleans."""
+    trial = Problems()
+    numbers = read_columns(frame, {"event": Column(name, "event", minimum=0)}, trial)
+    if "event" in numbers:
+        found = numbers["event"]
+        if not np.isin(found, (0.0, 1.0)).all():
+            odd = listed(f"{v:g}" for v in np.unique(found[~np.isin(found, (0.0, 1.0))]))
+            problems.add(f"event must be 0 or 1: column {name!r} has {odd}.")
+            return None
+        return found == 1.0
+    texts = read_columns(frame, {"event": Column(name, "event", "label")}, problems)
+    if "event" not in texts:
+        return None
+    lower = np.array([str(value).strip().lower() for value in texts["event"]])
+    odd = sorted(set(lower) - _YES - _NO)
+    if odd:
+        problems.add(f"event must be yes or no, 0 or 1: column {name!r} has {listed(odd)}.")
+        return None
+    return np.isin(lower, sorted(_YES))
+
+
+def _covariates(
+    frame: object, names: Sequence[str], labels: set[str], problems: Problems
+) -> dict[str, Array]:
+    """Return covariates as numbers, or as labels where they are text."""
+    unknown = sorted(labels - set(names))
+    if unknown:
+        problems.add(f"labels names {listed(map(repr, unknown))}, which isn't among the features.")
+    found: dict[str, Array] = {}
+    for name in names:
+        column = Column(name, "covariate", "label")
+        if name not in labels:
+            trial = Problems()
+            numbers = read_columns(frame, {name: Column(name, "covariate")}, trial)
+            if name in numbers:
+                found[name] = numbers[name]
+                continue
+            if not any("text" in problem or "type" in problem for problem in trial.found):
+                for problem in trial.found:
+                    problems.add(problem)
+                continue
+        found.update(read_columns(frame, {name: column}, problems))
+    return found
+
+
+def _cuts(intervals: float | Sequence[float] | None, duration: Array, resolution: float) -> Array:
+    """Return the ends of the intervals."""
+    longest = float(duration.max())
+    step = resolution or longest / 24.0
+    if isinstance(intervals, Mapping | str):
+        raise SpecError(f"intervals={intervals!r} must be a length, or ascending ends.")
+    if intervals is None:
+        intervals = max(np.ceil(longest / 24.0 / step), 1.0) * step
+    if np.ndim(intervals) == 0:
+        length = float(np.asarray(intervals))
+        if not length > 0:
+            raise SpecError(f"intervals={intervals!r} must be > 0.")
+        count = max(int(np.ceil(longest / length - 1e-9)), 1)
+        return length * np.arange(1, count + 1)
+    ends = np.asarray(intervals, dtype=float)
+    if ends.ndim != 1 or not len(ends) or ends[0] <= 0 or np.any(np.diff(ends) <= 0):
+        raise SpecError(f"intervals={intervals!r} must be ascending ends > 0.")
+    return ends
