@@ -30,7 +30,7 @@ from bayes_mkt.parse import (
     show,
 )
 
-__all__ = ["Column", "Problems", "Rows", "counted", "listed", "read_columns"]
+__all__ = ["Column", "Problems", "Rows", "counted", "listed", "open_columns", "read_columns"]
 
 Array = NDArray[Any]
 
@@ -195,15 +195,9 @@ def read_columns(
     >>> print(problems.found[0])
     amount has 1 negative value: column 'paid', -1 at shop 'b'. Amount must be >= 0; net refunds.
     """
-    opened = _opened(frame, problems)
-    wanted = _well_named(columns, problems)
-    if opened is None:
-        return {}
-    _refuse_shared(wanted, problems)
-    available = opened.collect_schema().names()
-    wanted = _available(wanted, available, frame, problems)
+    opened, wanted = open_columns(frame, columns, problems)
     names = list(dict.fromkeys(column.name for column in wanted.values()))
-    if not names:
+    if opened is None or not names:
         return {}
     selected = opened.select(*names)
     table = selected.collect() if isinstance(selected, nw.LazyFrame) else selected
@@ -227,6 +221,21 @@ def read_columns(
         if part.values is not None and not faults:
             sound[key] = part.values
     return sound
+
+
+def open_columns(
+    frame: object, columns: Mapping[str, Column], problems: Problems
+) -> tuple[nw.DataFrame[Any] | nw.LazyFrame[Any] | None, dict[str, Column]]:
+    """Return the frame as Narwhals sees it and the columns that it has; nothing is collected.
+
+    The frame is None if Narwhals doesn't know it; see `read_columns` for the arguments.
+    """
+    opened = _opened(frame, problems)
+    wanted = _well_named(columns, problems)
+    if opened is None:
+        return None, {}
+    _refuse_shared(wanted, problems)
+    return opened, _available(wanted, opened.collect_schema().names(), frame, problems)
 
 
 def message(column: Column, found: Fault, rows: Rows) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pymc as pm
 import pytest
@@ -31,6 +33,25 @@ def _shared(name: str, variable: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"the {name} are not in {folder}: set {variable} to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """A Spark session on this machine; a test that needs it is skipped without PySpark and Java."""
+    sql = pytest.importorskip("pyspark.sql", reason="PySpark is not installed: the extra 'spark'")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java 17 or later, and there is no java on the path")
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.session.timeZone": "UTC",
+    }
+    builder = sql.SparkSession.builder.master("local[1]")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    yield session
+    session.stop()
 
 
 @pytest.fixture(scope="session")
