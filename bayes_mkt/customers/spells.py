@@ -167,6 +167,18 @@ class Spells:
         data = self.data
         return int(data["count"].values[data["event"].values == code].sum())
 
+    def only(self, cause: str) -> Self:
+        """Return the spells with events of one cause; those of others count as censored.
+
+        That is right for the hazard of the cause, which is conditional on nothing having happened
+        yet. Survival computed from it alone is that of a world without the other causes.
+        """
+        if cause not in self.causes:
+            raise SpecError(f"cause={cause!r}: choose from {', '.join(map(repr, self.causes))}.")
+        event = (self.data["event"].values == 1 + self.causes.index(cause)).astype(np.int64)
+        data = self.data.assign(event=(ROW, event)).isel({CAUSE: [self.causes.index(cause)]})
+        return type(self)(data)
+
     def risk_table(self, by: Sequence[str] = (MARKET,)) -> xr.Dataset:
         """Return how many were at risk, and had each event, in each interval.
 

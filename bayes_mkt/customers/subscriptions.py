@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_mkt.customers.coding import code
+from bayes_mkt.customers.intervals import interval_ends
 from bayes_mkt.customers.spells import Episodes, Spells, layout
-from bayes_mkt.errors import DataError, SpecError
+from bayes_mkt.errors import DataError
 from bayes_mkt.frames import Column, Problems, listed, read_columns
 
 __all__ = ["Subscriptions"]
@@ -124,7 +125,8 @@ class Subscriptions(Spells):
         markets, position = np.unique(
             values.get("market", np.full(len(happened), "all", dtype=object)), return_inverse=True
         )
-        cuts = _cuts(intervals, rows.duration, resolution) if like is None else like.cuts
+        longest = float(rows.duration.max())
+        cuts = like.cuts if like is not None else interval_ends(intervals, longest, resolution)
         features_matrix = coded.values if names else np.zeros((len(happened), 0))
         return cls(
             layout(
@@ -232,23 +234,3 @@ def _covariates(
                 continue
         found.update(read_columns(frame, {name: column}, problems))
     return found
-
-
-def _cuts(intervals: float | Sequence[float] | None, duration: Array, resolution: float) -> Array:
-    """Return the ends of the intervals."""
-    longest = float(duration.max())
-    step = resolution or longest / 24.0
-    if isinstance(intervals, Mapping | str):
-        raise SpecError(f"intervals={intervals!r} must be a length, or ascending ends.")
-    if intervals is None:
-        intervals = max(np.ceil(longest / 24.0 / step), 1.0) * step
-    if np.ndim(intervals) == 0:
-        length = float(np.asarray(intervals))
-        if not length > 0:
-            raise SpecError(f"intervals={intervals!r} must be > 0.")
-        count = max(int(np.ceil(longest / length - 1e-9)), 1)
-        return length * np.arange(1, count + 1)
-    ends = np.asarray(intervals, dtype=float)
-    if ends.ndim != 1 or not len(ends) or ends[0] <= 0 or np.any(np.diff(ends) <= 0):
-        raise SpecError(f"intervals={intervals!r} must be ascending ends > 0.")
-    return ends
