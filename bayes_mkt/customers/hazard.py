@@ -13,10 +13,11 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_mkt.customers.baseline import common_curve, market_curves
-from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
+from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, check_priors, effects
+from bayes_mkt.customers.never import NEVER_PRIORS, check_never, never_share
 from bayes_mkt.customers.points import Points, locate
 from bayes_mkt.customers.rows import Never, log_density, log_event, log_survival
-from bayes_mkt.customers.spells import CELL, INTERVAL, Spells
+from bayes_mkt.customers.spells import CELL, INTERVAL, Spells, check_events, crude_rate
 from bayes_mkt.dims import FEATURE, MARKET
 from bayes_mkt.errors import SpecError
 from bayes_mkt.priors import Prior
@@ -35,9 +36,7 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "market_sd": Prior("HalfNormal", sigma=0.5),
         "shape_sd": Prior("HalfNormal", sigma=0.5),
         "frailty_sd": Prior("HalfNormal", sigma=0.5),
-        "never_level": Prior("Normal", mu=0.0, sigma=1.5),
-        "never_effect": Prior("Normal", mu=0.0, sigma=0.5),
-        "never_market_sd": Prior("HalfNormal", sigma=0.5),
+        **NEVER_PRIORS,
     }
 )
 _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -119,11 +118,7 @@ class HazardModel:
                 raise SpecError(f"{name}={getattr(self, name)!r}: choose from {choices}.")
         if self.relevant is not None and not self.relevant > 0:
             raise SpecError(f"relevant={self.relevant!r} must be > 0.")
-        for name, prior in self.priors.items():
-            if name not in PRIORS:
-                raise SpecError(f"priors[{name!r}]: no such variable; choose from {sorted(PRIORS)}.")
-            if PRIORS[name].positive and not prior.positive:
-                raise SpecError(f"priors[{name!r}]: {prior} reaches below 0, {name} can't.")
+        check_priors(self.priors, PRIORS)
         object.__setattr__(self, "priors", MappingProxyType(dict(self.priors)))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
@@ -137,18 +132,8 @@ class HazardModel:
 
     def check(self, data: Spells) -> None:
         """Raise `SpecError` if this specification can't be built on `data`."""
-        if len(data.causes) > 1:
-            raise SpecError(
-                f"The data have {len(data.causes)} kinds of events: {', '.join(data.causes)}. Use "
-                "CompetingRisks, or data.only(cause) to count the others as censored."
-            )
-        if data.events() == 0:
-            raise SpecError(f"The data have no event {data.causes[0]!r}: there is nothing to fit.")
-        if self.never != "none" and data.episodic:
-            raise SpecError(
-                f"never={self.never!r} needs covariates that don't change in a spell: the data have "
-                "episodes. Use never='none', or leave the changing covariates out."
-            )
+        check_events(data)
+        check_never(self, data)
 
     def build(self, data: Spells) -> pm.Model:
         """Return the PyMC model of `data`, to read, extend or sample.
@@ -169,7 +154,7 @@ class HazardModel:
             design = pm.Data("features", Coding.of(data).apply(data))
             log_hazard = self._log_hazard(data)
             linear = self._linear(data, design)
-            never = self._never(data, design, market)
+            never = never_share(self, data, design, market)
             clock = _Clock.of(log_hazard, market)
             _likelihood(data, clock, linear, never)
             moments = locate(data.cuts, data.cuts)
@@ -205,21 +190,6 @@ class HazardModel:
             linear = linear + sd * pm.Normal("frailty_offset", 0.0, 1.0, dims=CELL)
         return pm.Deterministic("linear_predictor", linear)
 
-    def _never(self, data: Spells, design: Tensor, market: Tensor) -> Never | None:
-        """Return the probability of never having the event, (cell,)."""
-        if self.never == "none":
-            return None
-        logit = self.prior("never_level").variable("never_level") + pt.zeros(design.shape[0])
-        if self.never == "regression" and data.features:
-            effect = self.prior("never_effect").variable("never_effect", dims=FEATURE)
-            logit = logit + pt.dot(design, effect)
-        if len(data.markets) > 1 and self.markets != "none":
-            sd = self.prior("never_market_sd").variable("never_market_sd")
-            offset = pm.Normal("never_market_offset", 0.0, 1.0, dims=MARKET)
-            logit = logit + (sd * offset)[market]
-        pm.Deterministic("never_probability", pt.sigmoid(logit))
-        return Never.of(logit)
-
 
 @dataclass(frozen=True, kw_only=True)
 class SecondPurchase(HazardModel):
@@ -243,13 +213,6 @@ class Churn(HazardModel):
     >>> Churn(markets="level").never
     'none'
     """
-
-
-def crude_rate(data: Spells) -> float:
-    """Return events per unit of time at risk."""
-    rows = data.data
-    stayed = (rows["count"].values * (rows["duration"].values - rows["entry"].values)).sum()
-    return float(data.events() / stayed)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from bayes_mkt.dims import CUSTOMER, FEATURE, MARKET
 from bayes_mkt.errors import DataError, SpecError
 from bayes_mkt.frames import Problems, counted, listed
 
-__all__ = ["Episodes", "Spells", "layout"]
+__all__ = ["Episodes", "Spells", "check_events", "crude_rate", "layout"]
 
 Array = NDArray[Any]
 
@@ -240,6 +240,24 @@ class Spells:
             f"intervals to {self.cuts[-1]:g} {self.unit}",
         ]
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def check_events(data: Spells) -> None:
+    """Raise `SpecError` unless the data have events, of one kind."""
+    if len(data.causes) > 1:
+        raise SpecError(
+            f"The data have {len(data.causes)} kinds of events: {', '.join(data.causes)}. Give "
+            "data.only(cause), which counts the others as censored."
+        )
+    if data.events() == 0:
+        raise SpecError(f"The data have no event {data.causes[0]!r}: there is nothing to fit.")
+
+
+def crude_rate(data: Spells) -> float:
+    """Return events per unit of time at risk."""
+    rows = data.data
+    stayed = (rows["count"].values * (rows["duration"].values - rows["entry"].values)).sum()
+    return float(data.events() / stayed)
 
 
 def layout(

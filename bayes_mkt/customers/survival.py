@@ -253,11 +253,10 @@ def _logit(share: Array) -> Array:
 
 def _prior_share(fit: Fit, seed: int) -> Array:
     """Return prior draws of the share of each cell (draw, cell)."""
-    with fit.target.model:
-        drawn = pm.sample_prior_predictive(
-            draws=PRIOR_DRAWS,
-            var_names=["never_probability"],
-            random_seed=seeds.integer(seed, "prior never"),
-            compile_kwargs={"mode": "FAST_COMPILE"},
-        )
-    return np.asarray(drawn["prior"]["never_probability"].to_numpy()[0])
+    drawn = pm.draw(
+        fit.target.model["never_probability"],
+        draws=PRIOR_DRAWS,
+        random_seed=seeds.integer(seed, "prior never"),
+        mode="FAST_COMPILE",
+    )
+    return np.asarray(drawn)
