@@ -1,4 +1,4 @@
-"""The baseline hazard: how it moves over time, and how markets deviate from it. Graphs and bases."""
+"""The baseline hazard: how it moves over time, and how markets deviate from it."""
 
 from __future__ import annotations
 

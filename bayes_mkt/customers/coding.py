@@ -18,6 +18,7 @@ __all__ = ["INDICATOR", "NUMBER", "Coded", "code"]
 Array = NDArray[Any]
 NUMBER = "number"
 INDICATOR = "indicator"
+MAX_LEVELS = 100
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Coded:
     kinds: tuple[str, ...]
 
 
-def code(columns: Mapping[str, Array], like: Sequence[str] | None = None) -> Coded:
+def code(columns: Mapping[str, Array], like: Sequence[str] | None = None, count: int = 0) -> Coded:
     """Return covariates as numbers.
 
     A column of labels becomes one indicator for each level but the most frequent, the reference.
@@ -52,11 +53,14 @@ def code(columns: Mapping[str, Array], like: Sequence[str] | None = None) -> Cod
     like
         Feature names of other data, whose levels are used: a level that they lack counts as the
         reference, as it has no effect that was estimated.
+    count
+        Number of customers, where there are no columns to tell.
 
     Raises
     ------
     DataError
-        If `like` asks for a column that isn't there, or a column has no variation to learn from.
+        If `like` asks for a column that isn't there, a column has no variation to learn from, or
+        labels are too many.
 
     Examples
     --------
@@ -68,10 +72,12 @@ def code(columns: Mapping[str, Array], like: Sequence[str] | None = None) -> Cod
     array([0., 1., 0.])
     """
     if like is not None:
-        known = {name.split("=", 1)[0] for name in like}
+        known = {n if n in columns else n.split("=", 1)[0] for n in like}
         lacking = sorted(known - set(columns))
         if lacking:
-            raise DataError(f"Covariates {listed(map(repr, lacking))} of the other data are absent.")
+            raise DataError(
+                f"Covariates {listed(map(repr, lacking))} of the fitted data are absent."
+            )
     values: list[Array] = []
     names: list[str] = []
     kinds: list[str] = []
@@ -94,8 +100,7 @@ def code(columns: Mapping[str, Array], like: Sequence[str] | None = None) -> Cod
             f"Covariates {listed(map(repr, constant))} have the same value for every customer: "
             "nothing can be learned from them. Leave them out."
         )
-    n = len(next(iter(columns.values()))) if columns else 0
-    matrix = np.column_stack(values) if values else np.zeros((n, 0))
+    matrix = np.column_stack(values) if values else np.zeros((count, 0))
     return Coded(matrix, tuple(names), tuple(kinds))
 
 
@@ -104,5 +109,10 @@ def _levels(name: str, column: Array, like: Sequence[str] | None) -> list[str]:
     if like is not None:
         return [n.split("=", 1)[1] for n in like if n.startswith(f"{name}=")]
     counts = pd.Series(column).value_counts()
+    if len(counts) > MAX_LEVELS:
+        raise DataError(
+            f"Covariate {name!r} has {len(counts):,} levels, such as {str(counts.index[0])!r}. "
+            f"Group them into {MAX_LEVELS} or fewer, or convert the column to numbers if that is meant."
+        )
     reference = min(counts.index[counts == counts.max()])
     return sorted(str(level) for level in counts.index if level != reference)

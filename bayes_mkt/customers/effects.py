@@ -88,9 +88,7 @@ def effects(spec: Any, data: Spells) -> Tensor:
     width = relevant / (count - relevant) / np.sqrt(max(data.events(), 1))
     wide = pm.HalfCauchy("global_scale", beta=width)
     local = pm.HalfCauchy("local_scale", beta=1.0, dims=FEATURE)
-    slab = pm.InverseGamma(
-        "slab_variance", alpha=SLAB_DF / 2.0, beta=SLAB_DF / 2.0 * SLAB_SCALE**2
-    )
+    slab = pm.InverseGamma("slab_variance", alpha=SLAB_DF / 2.0, beta=SLAB_DF / 2.0 * SLAB_SCALE**2)
     reach = pt.sqrt(slab / (slab + wide**2 * local**2)) * wide * local
     offset = pm.Normal("effect_offset", 0.0, 1.0, dims=FEATURE)
     return pm.Deterministic("effect", reach * offset, dims=FEATURE)

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import narwhals as nw
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_mkt.customers.coding import INDICATOR, code
-from bayes_mkt.customers.engagement import active, stretches
-from bayes_mkt.customers.intervals import interval_ends
-from bayes_mkt.customers.spells import Episodes, Spells, layout
-from bayes_mkt.days import Bound, day_number
-from bayes_mkt.errors import DataError, SpecError
-from bayes_mkt.frames import Problems, counted, listed
-from bayes_mkt.transactions import (
-    CUSTOMER,
-    DAY,
-    FIRST_DAY,
-    MARKET,
-    Returns,
-    Transactions,
-    collect,
+from bayes_mkt.customers.buyers import (
+    acquired,
+    basket_columns,
+    engaged,
+    profile_columns,
+    read_buyers,
+    with_opt_outs,
 )
+from bayes_mkt.customers.coding import INDICATOR, Coded, code
+from bayes_mkt.customers.intervals import interval_ends
+from bayes_mkt.customers.spells import Spells, layout
+from bayes_mkt.customers.waits import Waits
+from bayes_mkt.days import Bound, day_number
+from bayes_mkt.errors import SpecError
+from bayes_mkt.transactions import CUSTOMER, MARKET, Returns, Transactions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["FirstPurchases"]
 
 Array = NDArray[Any]
-SECOND = "second_day"
-OPT_OUT = "opt_out_day"
 UNITS: Mapping[str, tuple[str, int]] = {"D": ("day", 1), "W": ("week", 7)}
 
 
@@ -42,6 +41,7 @@ class FirstPurchases(Spells):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> log = pd.DataFrame({"id": [1, 2, 3, 1, 3, 4], "on": ["2024-01-01", "2024-01-01",
     ...     "2024-01-03", "2024-01-20", "2024-01-05", "2024-01-09"]})
     >>> FirstPurchases.from_transactions(log, customer="id", date="on", end="2024-01-31",
@@ -141,257 +141,46 @@ class FirstPurchases(Spells):
             returns=returns,
         )
         last = day_number(log.last if end is None else end, "end")
-        people = _people(log, last, profile)
-        people = _acquired(people, acquired_from, acquired_before)
-        others = {"customer": customer, "date": date}
+        noun, step = UNITS[unit]
+        read = partial(Transactions.from_frame, customer=customer, date=date)
+        people = acquired(read_buyers(log, last, profile), acquired_from, acquired_before)
         if opt_outs is not None:
-            people = _with_opt_outs(people, Transactions.from_frame(opt_outs, **others), last)
-        spells = _Waits.of(people, last, UNITS[unit][1], observed_from)
-        people, spells = people[spells.seen].reset_index(drop=True), spells.only_seen()
-        cuts = (
-            interval_ends(intervals, horizon or max(float(spells.stop.max()), 1.0), 1.0)
-            if like is None
-            else like.cuts
-        )
-        columns = _columns(people, profile)
-        columns |= {
-            name: flags
-            for column in basket
-            for name, flags in _contents(log, people, column, last, like).items()
-        }
-        # Indicators of a basket are levels of one column already: they are numbers to `code`.
+            people = with_opt_outs(people, read(opt_outs), last)
+        waits = Waits.of(people, last, step, observed_from)
+        people, waits = people[waits.seen].reset_index(drop=True), waits.only_seen()
+        longest = horizon or max(float(waits.stop.max()), 1.0)
+        cuts = interval_ends(intervals, longest, 1.0) if like is None else like.cuts
         wanted = None if like is None else [n for n in like.features if n not in engagement]
-        coded = code(columns, wanted)
+        coded = _covariates(log, people, profile, basket, last, wanted)
         starts = np.concatenate([[0.0], cuts[:-1]])
-        back = float(lookback) if lookback is not None else float(cuts[0]) * UNITS[unit][1]
+        back = float(cuts[0]) * step if lookback is None else float(lookback)
         flags = [
-            _engaged(
-                Transactions.from_frame(frame, **others), people, starts * UNITS[unit][1], back, last
-            )
-            for frame in engagement.values()
+            engaged(read(frame), people, starts * step, back, last) for frame in engagement.values()
         ]
-        names = (*coded.names, *engagement)
         markets, position = np.unique(people[MARKET].to_numpy(dtype=str), return_inverse=True)
-        return cls(
-            layout(
-                spells.episodes(position, coded.values, flags, starts, people[CUSTOMER]),
-                markets=list(markets),
-                features=names,
-                kinds=(*coded.kinds, *[INDICATOR] * len(engagement)),
-                causes=["second purchase", *(["opt-out"] if opt_outs is not None else [])],
-                cuts=cuts,
-                unit=UNITS[unit][0],
-                resolution=1.0,
-            )
+        rows = layout(
+            waits.episodes(position, coded.values, flags, starts, people[CUSTOMER]),
+            markets=list(markets),
+            features=(*coded.names, *engagement),
+            kinds=(*coded.kinds, *[INDICATOR] * len(engagement)),
+            causes=["second purchase", *(["opt-out"] if opt_outs is not None else [])],
+            cuts=cuts,
+            unit=noun,
+            resolution=1.0,
         )
+        return cls(rows)
 
 
-@dataclass(frozen=True)
-class _Waits:
-    """Waits of customers, in the unit of time, each (customer,).
-
-    Attributes
-    ----------
-    entry, stop
-        Where observation begins and ends.
-    event
-        0 for none, 1 for a second purchase, 2 for an opt-out.
-    elapsed
-        From the first purchase to the end of observation.
-    first
-        Day of the first purchase.
-    seen
-        Whether the customer counts.
-    """
-
-    entry: Array
-    stop: Array
-    event: Array
-    elapsed: Array
-    first: Array
-    seen: Array
-
-    @classmethod
-    def of(cls, people: pd.DataFrame, last: int, step: int, observed_from: Bound | None) -> _Waits:
-        """Return the waits of people with their first, second and opt-out days (NaN for none)."""
-        first = people[FIRST_DAY].to_numpy(dtype=float)
-        second = people[SECOND].to_numpy(dtype=float)
-        left = people[OPT_OUT].to_numpy(dtype=float) if OPT_OUT in people else first * np.nan
-        elapsed = (last - first) / step
-        follow = np.floor(elapsed)
-        nothing = np.full(len(first), np.inf)
-        bought = np.where(np.isnan(second), nothing, np.ceil((second - first) / step))
-        opted = np.where(np.isnan(left), nothing, np.ceil((left - first) / step))
-        # Within a week of both, or on the day of both, the earlier day decides; a tie, the purchase.
-        opted = np.where(np.nan_to_num(left, nan=np.inf) < np.nan_to_num(second, nan=np.inf), opted, nothing)
-        bought = np.where(np.isfinite(opted), nothing, bought)
-        happened = np.minimum(bought, opted)
-        event = np.where(happened <= follow, np.where(bought <= opted, 1, 2), 0)
-        stop = np.minimum(happened, follow)
-        entry = np.zeros(len(first))
-        if observed_from is not None:
-            since = day_number(observed_from, "observed_from")
-            entry = np.maximum(np.ceil((since - 1 - first) / step), 0.0)
-        seen = (entry < stop) | ((entry == 0) & (event == 0))
-        return cls(entry, stop, event, elapsed, first, seen)
-
-    def only_seen(self) -> _Waits:
-        """Return those that count.
-
-        Raises
-        ------
-        DataError
-            If none does.
-        """
-        if not self.seen.any():
-            raise DataError("No customer has been at risk for a whole day. Check end= and dates.")
-        return _Waits(**{name: values[self.seen] for name, values in vars(self).items()})
-
-    def episodes(
-        self,
-        market: Array,
-        features: Array,
-        flags: Sequence[Array],
-        starts: Array,
-        customer: pd.Series,
-    ) -> Episodes:
-        """Return waits cut where engagement changes."""
-        if flags:
-            who, interval, end = stretches(flags, starts, self.stop)
-            begin = np.maximum(starts[interval], self.entry[who])
-        else:
-            who, end = np.arange(len(self.stop)), self.stop
-            interval, begin = np.zeros(len(who), dtype=int), self.entry
-        last = np.append(who[1:] != who[:-1], True)
-        kept = (begin < end) | last
-        changing = [flag[who, interval][:, None].astype(float) for flag in flags]
-        names = customer.astype(str).to_numpy(dtype=object)
-        parts = {
-            "market": market[who],
-            "features": np.concatenate([features[who], *changing], axis=1),
-            "entry": begin,
-            "duration": end,
-            "event": np.where(last, self.event[who], 0),
-            "last": last,
-            "customer": names[who],
-            "elapsed": self.elapsed[who],
-        }
-        return Episodes(**{name: values[kept] for name, values in parts.items()})
-
-
-def _people(log: Transactions, last: int, profile: list[str]) -> pd.DataFrame:
-    """Return one row for each customer: first and second day, market and profile."""
-    end = np.datetime64(last, "D")
-    known = [*([MARKET] if log.has_market else []), *profile]
-    first = log.first_days(end)
-    about = log.first_values(known, end) if known else first
-    days = log.purchase_days(end=end).join(first, on=CUSTOMER, how="inner")
-    later = days.filter(nw.col(DAY) > nw.col(FIRST_DAY))
-    second = later.group_by(CUSTOMER).agg(nw.col(DAY).min().alias(SECOND))
-    people = collect(about, order=(CUSTOMER,)).merge(collect(second), on=CUSTOMER, how="left")
-    if not log.has_market:
-        people[MARKET] = "all"
-    return people
-
-
-def _acquired(
-    people: pd.DataFrame, acquired_from: Bound | None, before: Bound | None
-) -> pd.DataFrame:
-    """Return the customers acquired in a window.
-
-    Raises
-    ------
-    DataError
-        If there are none.
-    """
-    inside = np.ones(len(people), dtype=bool)
-    if acquired_from is not None:
-        inside &= (people[FIRST_DAY] >= day_number(acquired_from, "acquired_from")).to_numpy()
-    if before is not None:
-        inside &= (people[FIRST_DAY] < day_number(before, "acquired_before")).to_numpy()
-    if not inside.any():
-        raise DataError(
-            f"No customer's first purchase lies in [{acquired_from}, {before}) and before the end. "
-            "Widen the window."
-        )
-    return people[inside].reset_index(drop=True)
-
-
-def _with_opt_outs(people: pd.DataFrame, log: Transactions, last: int) -> pd.DataFrame:
-    """Return the customers with the day of their first opt-out after the first purchase."""
-    days = collect(log.purchase_days(end=np.datetime64(last, "D")), order=(CUSTOMER, DAY))
-    days = days.merge(people[[CUSTOMER, FIRST_DAY]], on=CUSTOMER)
-    days = days[days[DAY] > days[FIRST_DAY]]
-    first = days.groupby(CUSTOMER)[DAY].min().rename(OPT_OUT).reset_index()
-    return people.merge(first, on=CUSTOMER, how="left")
-
-
-def _columns(people: pd.DataFrame, profile: list[str]) -> dict[str, Array]:
-    """Return the profile's columns as numbers or labels."""
-    problems = Problems()
-    found: dict[str, Array] = {}
-    for name in profile:
-        column = people[name]
-        missing = column.isna().to_numpy()
-        if missing.any():
-            who = listed(repr(str(c)) for c in people[CUSTOMER][missing])
-            problems.add(
-                f"profile has {counted(int(missing.sum()), 'missing value', 'missing values')}: column "
-                f"{name!r}, on the first day of customer {who}. Fill in what is missing."
-            )
-            continue
-        number = pd.api.types.is_numeric_dtype(column)
-        found[name] = column.to_numpy(dtype=float) if number else _text(column)
-    problems.raise_if_any()
-    return found
-
-
-def _text(column: pd.Series) -> Array:
-    return np.array([str(value) for value in column], dtype=object)
-
-
-def _contents(
+def _covariates(
     log: Transactions,
     people: pd.DataFrame,
-    column: str,
+    profile: Sequence[str],
+    basket: Sequence[str],
     last: int,
-    like: FirstPurchases | None,
-) -> dict[str, Array]:
-    """Return whether first baskets hold a line of each level (customer,), by ``column=level``.
-
-    The most frequent level has no indicator of its own where every basket holds one line only.
-    """
-    end = np.datetime64(last, "D")
-    lines = log.between(end=end).join(log.first_days(end), on=CUSTOMER, how="inner")
-    lines = lines.filter(nw.col(DAY) == nw.col(FIRST_DAY)).select(CUSTOMER, column).unique()
-    pairs = collect(lines).dropna()
-    position = pd.Series(np.arange(len(people)), index=people[CUSTOMER])
-    pairs = pairs[pairs[CUSTOMER].isin(position.index)]
-    text = pairs[column].astype(str).to_numpy(dtype=object)
-    row = position.loc[pairs[CUSTOMER]].to_numpy()
-    if like is not None:
-        names = [n for n in like.features if n.startswith(f"{column}=")]
-        levels = [n.split("=", 1)[1] for n in names]
-    else:
-        counts = pd.Series(text).value_counts()
-        most = min(counts.index[counts == counts.max()])
-        single = len(np.unique(row)) == len(row)
-        levels = sorted(level for level in counts.index if not (single and level == most))
-    found = {}
-    for level in levels:
-        flag = np.zeros(len(people))
-        flag[row[text == level]] = 1.0
-        found[f"{column}={level}"] = flag
-    return found
-
-
-def _engaged(
-    log: Transactions, people: pd.DataFrame, starts: Array, lookback: float, last: int
-) -> Array:
-    """Return whether customers engaged before each interval (customer, interval)."""
-    days = collect(log.purchase_days(end=np.datetime64(last, "D")))
-    position = pd.Series(np.arange(len(people)), index=people[CUSTOMER])
-    days = days[days[CUSTOMER].isin(position.index)]
-    row = position.loc[days[CUSTOMER]].to_numpy()
-    since = days[DAY].to_numpy(dtype=float) - people[FIRST_DAY].to_numpy(dtype=float)[row]
-    return active(row, since, starts, lookback, len(people))
+    wanted: Sequence[str] | None,
+) -> Coded:
+    """Return profile and first basket of people as numbers."""
+    columns = profile_columns(people, profile)
+    for column in basket:
+        columns |= basket_columns(log, people, column, last, wanted)
+    return code(columns, wanted, len(people))

@@ -285,7 +285,10 @@ def _likelihood(data: Spells, clock: _Clock, linear: Tensor, never: Never | None
         entry = rows["entry"].values[chosen]
         if (entry > 0).any():
             start = locate(data.cuts, entry)
-            point = pm.Data(f"{name}_entry_piece", start.piece), pm.Data(f"{name}_entry_part", start.part)
+            point = (
+                pm.Data(f"{name}_entry_piece", start.piece),
+                pm.Data(f"{name}_entry_part", start.part),
+            )
             value = value - log_survival(rate[cell] * clock.at(cell, *point), some)
         pm.Potential(f"{name}_spells", pt.dot(count, value))
 
@@ -293,4 +296,4 @@ def _likelihood(data: Spells, clock: _Clock, linear: Tensor, never: Never | None
 def _share(data: Spells, end: Points) -> np.ndarray:
     """Return which share of its interval the time takes in which an event is known to lie."""
     starts = np.concatenate([[0.0], data.cuts[:-1]])
-    return data.resolution / (data.cuts - starts)[end.piece]
+    return np.asarray(data.resolution / (data.cuts - starts)[end.piece])

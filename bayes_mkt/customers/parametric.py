@@ -72,8 +72,8 @@ class ParametricSurvival:
 
     Notes
     -----
-    Where the data's `resolution` is above 0, an event at t adds log(S(t - resolution) - S(t)); where
-    it is 0, the log density at t. Left truncation divides by S(entry).
+    Where the data's `resolution` is above 0, an event at t adds log(S(t - resolution) - S(t));
+    where it is 0, the log density at t. Left truncation divides by S(entry).
 
     References
     ----------
@@ -142,7 +142,9 @@ class ParametricSurvival:
                 location = location + pt.dot(design, effects(self, data))
             if len(data.markets) > 1 and self.markets == "level":
                 sd = self.prior("market_sd").variable("market_sd")
-                location = location + (sd * pm.Normal("market_offset", 0.0, 1.0, dims=MARKET))[market]
+                location = (
+                    location + (sd * pm.Normal("market_offset", 0.0, 1.0, dims=MARKET))[market]
+                )
             pm.Deterministic("linear_predictor", location)
             shape = self.prior("shape").variable("shape")
             never = never_share(self, data, design, market)

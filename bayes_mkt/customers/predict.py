@@ -1,4 +1,4 @@
-"""Survival of any customers under a fit: its graph under other data, in batches of bounded memory."""
+"""Survival of any customers under a fit: its graph under other data, in bounded batches."""
 
 from __future__ import annotations
 
@@ -122,9 +122,7 @@ def labelled(fit: Fit, values: Array, dims: tuple[str, ...], **coords: Any) -> x
     posterior = fit.posterior
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], *values.shape[1:])
     sample = {d: posterior[d] for d in SAMPLE}
-    return xr.DataArray(
-        values.reshape(shape), dims=(*SAMPLE, *dims), coords={**sample, **coords}
-    )
+    return xr.DataArray(values.reshape(shape), dims=(*SAMPLE, *dims), coords={**sample, **coords})
 
 
 def check_times(times: Any, end: float, unit: str) -> Array:
@@ -147,16 +145,14 @@ def check_times(times: Any, end: float, unit: str) -> Array:
 
 
 def _posterior(fit: Fit, data: Spells) -> tuple[xr.Dataset, Array]:
-    """Return draws of the free variables with all markets of `data`, and the market of each cell."""
+    """Return draws of the free variables with all markets of `data`, and each cell's market."""
     free = [rv.name for rv in fit.target.model.free_RVs]
     posterior = fit.posterior[free]
     known = fit.data.markets
     unknown = [name for name in data.markets if name not in known]
     varied = [name for name in free if MARKET in posterior[name].dims]
     position = {name: i for i, name in enumerate([*known, *unknown])}
-    market = np.array([position[name] for name in data.markets])[
-        data.data["market_of_cell"].values
-    ]
+    market = np.array([position[name] for name in data.markets])[data.data["market_of_cell"].values]
     if not unknown:
         return posterior, market
     if len(known) > 1 and not varied:  # no market deviates
@@ -188,10 +184,11 @@ def _with_frailty(fit: Fit, data: Spells, posterior: xr.Dataset, cells: Array) -
     """Return draws whose cell effects are those of `cells`; of unseen cells they are drawn."""
     if "frailty_offset" not in posterior:
         return posterior
-    seen = {key: i for i, key in enumerate(_cell_keys(fit.data, np.arange(fit.data.data.sizes[CELL])))}
+    seen = {
+        key: i for i, key in enumerate(_cell_keys(fit.data, np.arange(fit.data.data.sizes[CELL])))
+    }
     position = np.array([seen.get(key, -1) for key in _cell_keys(data, cells)])
     old = posterior["frailty_offset"].transpose(*SAMPLE, CELL).to_numpy()
-    # One stream for each cell's key order: the same cell gets the same draws within a call.
     fresh = seeds.generator(fit.seed, "new cells").normal(size=(*old.shape[:2], len(cells)))
     values = np.where(position >= 0, old[:, :, position], fresh)
     kept = posterior.drop_vars("frailty_offset").drop_vars(CELL, errors="ignore")

@@ -1,4 +1,4 @@
-"""The likelihood of counted rows of spells, given what each row's hazard adds up to. Graphs only."""
+"""Log-likelihoods of spells, given what each one's hazard adds up to. Graphs only."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +14,7 @@ from bayes_mkt.customers.coding import code
 from bayes_mkt.customers.intervals import interval_ends
 from bayes_mkt.customers.spells import Episodes, Spells, layout
 from bayes_mkt.errors import DataError
-from bayes_mkt.frames import Column, Problems, listed, read_columns
+from bayes_mkt.frames import Column, Problems, listed, open_columns, read_columns
 
 __all__ = ["Subscriptions"]
 
@@ -36,7 +37,8 @@ class Subscriptions(Spells):
     ...                       "plan": ["a", "b", "b", "b"]})
     >>> Subscriptions.from_frame(frame, duration="months", event="left", features=["plan"],
     ...                          unit="month")
-    Subscriptions(4 subscriptions in 1 market, 2 x event, 1 covariate, 4 rows, intervals to 8 month)
+    Subscriptions(4 subscriptions in 1 market, 2 x event, 1 covariate, 4 rows, intervals to 8
+    month)
     """
 
     noun: ClassVar[str] = "subscriptions"
@@ -101,19 +103,15 @@ class Subscriptions(Spells):
         """
         names = list(features)
         problems = Problems()
-        columns = {
-            "duration": Column(duration, "duration", minimum=0),
-            **({"entry": Column(entry, "entry", minimum=0)} if entry else {}),
-            **({"market": Column(market, "market", "label")} if market else {}),
-            **({"customer": Column(customer, "customer", "label", locates=True)} if customer else {}),
-        }
-        values = read_columns(frame, columns, problems)
+        values = read_columns(frame, _columns(duration, entry, market, customer), problems)
         happened = _flags(frame, event, problems)
         covariates = _covariates(frame, names, set(labels), problems)
         problems.raise_if_any()
-        if happened is None or len(covariates) < len(names):  # each reason is a problem, raised above
+        if happened is None or len(covariates) < len(
+            names
+        ):  # each reason is a problem, raised above
             raise DataError("The frame can't be read.")
-        coded = code(covariates, None if like is None else like.features)
+        coded = code(covariates, None if like is None else like.features, len(happened))
         rows = _Rows(
             values["duration"],
             happened,
@@ -127,10 +125,9 @@ class Subscriptions(Spells):
         )
         longest = float(rows.duration.max())
         cuts = like.cuts if like is not None else interval_ends(intervals, longest, resolution)
-        features_matrix = coded.values if names else np.zeros((len(happened), 0))
         return cls(
             layout(
-                rows.episodes(position, features_matrix),
+                rows.episodes(position, coded.values),
                 markets=list(markets),
                 features=coded.names,
                 kinds=coded.kinds,
@@ -190,6 +187,20 @@ class _Rows:
         )
 
 
+def _columns(
+    duration: str, entry: str | None, market: str | None, customer: str | None
+) -> dict[str, Column]:
+    """Return which columns say when a row begins and ends, and whose it is."""
+    columns = {"duration": Column(duration, "duration", minimum=0)}
+    if entry is not None:
+        columns["entry"] = Column(entry, "entry", minimum=0)
+    if market is not None:
+        columns["market"] = Column(market, "market", "label")
+    if customer is not None:
+        columns["customer"] = Column(customer, "customer", "label", locates=True)
+    return columns
+
+
 def _flags(frame: object, name: str, problems: Problems) -> Array | None:
     """Return a column of yes and no as booleans."""
     trial = Problems()
@@ -200,14 +211,14 @@ def _flags(frame: object, name: str, problems: Problems) -> Array | None:
             odd = listed(f"{v:g}" for v in np.unique(found[~np.isin(found, (0.0, 1.0))]))
             problems.add(f"event must be 0 or 1: column {name!r} has {odd}.")
             return None
-        return found == 1.0
+        return np.asarray(found == 1.0)
     texts = read_columns(frame, {"event": Column(name, "event", "label")}, problems)
     if "event" not in texts:
         return None
     lower = np.array([str(value).strip().lower() for value in texts["event"]])
-    odd = sorted(set(lower) - _YES - _NO)
-    if odd:
-        problems.add(f"event must be yes or no, 0 or 1: column {name!r} has {listed(odd)}.")
+    other = sorted(set(lower) - _YES - _NO)
+    if other:
+        problems.add(f"event must be yes or no, 0 or 1: column {name!r} has {listed(other)}.")
         return None
     return np.isin(lower, sorted(_YES))
 
@@ -219,18 +230,14 @@ def _covariates(
     unknown = sorted(labels - set(names))
     if unknown:
         problems.add(f"labels names {listed(map(repr, unknown))}, which isn't among the features.")
-    found: dict[str, Array] = {}
-    for name in names:
-        column = Column(name, "covariate", "label")
-        if name not in labels:
-            trial = Problems()
-            numbers = read_columns(frame, {name: Column(name, "covariate")}, trial)
-            if name in numbers:
-                found[name] = numbers[name]
-                continue
-            if not any("text" in problem or "type" in problem for problem in trial.found):
-                for problem in trial.found:
-                    problems.add(problem)
-                continue
-        found.update(read_columns(frame, {name: column}, problems))
-    return found
+    wanted = {name: Column(name, "covariate", "label") for name in names}
+    opened, wanted = open_columns(frame, wanted, problems)
+    if opened is None:
+        return {}
+    schema = opened.collect_schema()
+    for name in wanted:
+        dtype = schema[name]
+        number = name not in labels and (dtype.is_numeric() or dtype == nw.Boolean)
+        wanted[name] = Column(name, "covariate", "number" if number else "label")
+    found = read_columns(frame, wanted, problems)
+    return {name: found[name] for name in names if name in found}

@@ -231,9 +231,7 @@ def group_weights(data: Spells, by: By) -> tuple[Array, dict[str, Any]]:
         return weights, {CUSTOMER: data.data[CUSTOMER].values}
     if by != "market":
         raise SpecError(f"by={by!r}: choose from 'market', 'cell', 'customer'.")
-    count = np.bincount(
-        data.data["cell_of_row"].values, data.data["count"].values, minlength=cells
-    )
+    count = np.bincount(data.data["cell_of_row"].values, data.data["count"].values, minlength=cells)
     market = data.data["market_of_cell"].values
     weights = np.where(market[None, :] == np.arange(len(data.markets))[:, None], count, 0.0)
     total = weights.sum(axis=1, keepdims=True)

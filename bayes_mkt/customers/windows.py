@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayes_mkt.customers.predict import labelled, survival_parts
 from bayes_mkt.customers.spells import Spells
-from bayes_mkt.days import Bound, day_number, to_dates
+from bayes_mkt.days import Bound, day_number
 from bayes_mkt.dims import CUSTOMER
 from bayes_mkt.errors import DataError, SpecError
 from bayes_mkt.fit import Fit, usable
@@ -28,7 +28,7 @@ WEEKDAYS: Final = (
 )  # fmt: skip
 PREDICTIVE: Final = (
     "Predictive, not causal timing: the window in which a customer most probably buys anyway. "
-    "Whether contact then raises sales more than at another time, only randomised contacts can tell."
+    "Only randomised contacts can tell whether contact then raises sales more than at another time."
 )
 
 
@@ -212,8 +212,8 @@ class _States:
         kept &= elapsed + length <= end
         if not kept.any():
             raise DataError(
-                f"No customer without an event has waited less than {end - length:g} {data.unit}: no "
-                "window ends within the intervals. Read the data with a longer horizon."
+                f"No customer without an event has waited less than {end - length:g} {data.unit}: "
+                "no window ends within the intervals. Read the data with a longer horizon."
             )
         cell = data.data["cell_of_customer"].values[kept]
         pairs, of = np.unique(
@@ -263,9 +263,9 @@ class _Found:
         nothing = ~np.isfinite(choice).any(axis=1)
         if nothing.any():
             raise SpecError(
-                f"For {int(nothing.sum())} of {len(nothing)} kinds of customers the calendar allows "
-                "no window that ends within the intervals. Allow more days, or read the data with a "
-                "longer horizon."
+                f"For {int(nothing.sum())} of {len(nothing)} kinds of customers the calendar "
+                "allows no window that ends within the intervals. Allow more days, or read "
+                "the data with a longer horizon."
             )
         best = choice.argmax(axis=1)
         at_best = np.zeros((total, shape[0]))
@@ -288,7 +288,9 @@ def _windows(
         now = states.elapsed[which][:, None]
         begin, end = now + starts[None, :], now + starts[None, :] + length
         inside = end <= last
-        bought = survival[:, cell, np.minimum(begin, last)] - survival[:, cell, np.minimum(end, last)]
+        bought = (
+            survival[:, cell, np.minimum(begin, last)] - survival[:, cell, np.minimum(end, last)]
+        )
         values = bought / survival[:, cell, now]
         yield where, which, np.where(inside, values, np.nan)
 
@@ -324,4 +326,4 @@ def _calendar(
     allowed = ~np.isin(days, closed) & ~np.isin(weekday, forbidden)
     if not allowed.any():
         raise SpecError("The calendar allows no window. Lengthen horizon= or allow more days.")
-    return allowed, to_dates(days).astype("datetime64[ns]")
+    return allowed, days.astype("datetime64[D]").astype("datetime64[ns]")

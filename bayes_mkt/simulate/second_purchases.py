@@ -150,23 +150,8 @@ def second_purchases(
         {"customer": _ids(who), "date": pd.Timestamp(start) + pd.to_timedelta(when, unit="D")}
     )
     end = pd.Timestamp(start) + pd.Timedelta(days=days + follow_up - 1)
-    truth = xr.Dataset(
-        {
-            "log_hazard": ((dims.MARKET, "interval"), log_hazard, {"units": "log"}),
-            "effect": (dims.FEATURE, [AGE_EFFECT, 0.6, -0.4], {"units": "log hazard"}),
-            "visit_effect": ((), visit_effect, {"units": "log hazard"}),
-            "never": (dims.MARKET, never_logit, {"units": "logit"}),
-            "linear": (dims.CUSTOMER, linear, {"units": "log hazard"}),
-            "market_of_customer": (dims.CUSTOMER, market, {"units": "1"}),
-        },
-        coords={
-            dims.MARKET: [f"m{m:02d}" for m in range(markets)],
-            "interval": interval * np.arange(1.0, log_hazard.shape[1] + 1),
-            dims.FEATURE: ["age", "category=care", "category=scent"],
-            dims.CUSTOMER: _ids(np.arange(customers)),
-        },
-        attrs={"seed": seed, "end": str(end.date())},
-    )
+    truth = _truth(log_hazard, visit_effect, never_logit, linear, market, interval)
+    truth.attrs = {"seed": seed, "end": str(end.date())}
     columns = {
         "customer": "customer",
         "date": "date",
@@ -178,6 +163,33 @@ def second_purchases(
         "horizon": interval * log_hazard.shape[1],
     }
     return SimulatedPurchases(frame, engagement, truth, columns)
+
+
+def _truth(
+    log_hazard: Array,
+    visit_effect: float,
+    never_logit: Array,
+    linear: Array,
+    market: Array,
+    interval: int,
+) -> xr.Dataset:
+    """Return the truth as a dataset."""
+    return xr.Dataset(
+        {
+            "log_hazard": ((dims.MARKET, "interval"), log_hazard, {"units": "log"}),
+            "effect": (dims.FEATURE, [AGE_EFFECT, 0.6, -0.4], {"units": "log hazard"}),
+            "visit_effect": ((), visit_effect, {"units": "log hazard"}),
+            "never": (dims.MARKET, never_logit, {"units": "logit"}),
+            "linear": (dims.CUSTOMER, linear, {"units": "log hazard"}),
+            "market_of_customer": (dims.CUSTOMER, market, {"units": "1"}),
+        },
+        coords={
+            dims.MARKET: [f"m{m:02d}" for m in range(len(log_hazard))],
+            "interval": interval * np.arange(1.0, log_hazard.shape[1] + 1),
+            dims.FEATURE: ["age", "category=care", "category=scent"],
+            dims.CUSTOMER: _ids(np.arange(len(linear))),
+        },
+    )
 
 
 def _curve(intervals: int, length: int, median: float) -> Array:
@@ -236,9 +248,7 @@ def _log(
     inside = third < observed[later]
     who = np.concatenate([np.arange(len(first)), back, later[inside]])
     day = np.concatenate([first, first[back] + wait[back], first[later[inside]] + third[inside]])
-    bought = np.concatenate(
-        [category, rng.choice(CATEGORIES, size=len(back) + int(inside.sum()))]
-    )
+    bought = np.concatenate([category, rng.choice(CATEGORIES, size=len(back) + int(inside.sum()))])
     frame = pd.DataFrame(
         {
             "customer": _ids(who),
