@@ -112,7 +112,7 @@ def _levels(name: str, column: Array, like: Sequence[str] | None) -> list[str]:
     if len(counts) > MAX_LEVELS:
         raise DataError(
             f"Covariate {name!r} has {len(counts):,} levels, such as {str(counts.index[0])!r}. "
-            f"Group them into {MAX_LEVELS} or fewer, or convert the column to numbers if that is meant."
+            f"Group them into {MAX_LEVELS} or fewer, or convert the column to numbers."
         )
     reference = min(counts.index[counts == counts.max()])
     return sorted(str(level) for level in counts.index if level != reference)

@@ -128,8 +128,7 @@ class FirstPurchases(Spells):
         SpecError
             For dates or intervals that contradict each other.
         """
-        if unit not in UNITS:
-            raise SpecError(f"unit={unit!r}: choose from {', '.join(map(repr, UNITS))}.")
+        noun, step = _unit(unit)
         profile, basket, engagement = list(profile), list(basket), dict(engagement or {})
         log = Transactions.from_frame(
             transactions,
@@ -137,11 +136,10 @@ class FirstPurchases(Spells):
             date=date,
             amount=amount,
             market=market,
-            keep=list(dict.fromkeys([*profile, *basket])),
+            keep=dict.fromkeys([*profile, *basket]),
             returns=returns,
         )
         last = day_number(log.last if end is None else end, "end")
-        noun, step = UNITS[unit]
         read = partial(Transactions.from_frame, customer=customer, date=date)
         people = acquired(read_buyers(log, last, profile), acquired_from, acquired_before)
         if opt_outs is not None:
@@ -154,12 +152,10 @@ class FirstPurchases(Spells):
         coded = _covariates(log, people, profile, basket, last, wanted)
         starts = np.concatenate([[0.0], cuts[:-1]])
         back = float(cuts[0]) * step if lookback is None else float(lookback)
-        flags = [
-            engaged(read(frame), people, starts * step, back, last) for frame in engagement.values()
-        ]
-        markets, position = np.unique(people[MARKET].to_numpy(dtype=str), return_inverse=True)
+        flags = [engaged(read(f), people, starts * step, back, last) for f in engagement.values()]
+        markets, of = np.unique(people[MARKET].to_numpy(dtype=str), return_inverse=True)
         rows = layout(
-            waits.episodes(position, coded.values, flags, starts, people[CUSTOMER]),
+            waits.episodes(of, coded.values, flags, starts, people[CUSTOMER]),
             markets=list(markets),
             features=(*coded.names, *engagement),
             kinds=(*coded.kinds, *[INDICATOR] * len(engagement)),
@@ -169,6 +165,13 @@ class FirstPurchases(Spells):
             resolution=1.0,
         )
         return cls(rows)
+
+
+def _unit(unit: str) -> tuple[str, int]:
+    """Return the noun of a unit of time, and its length in days."""
+    if unit not in UNITS:
+        raise SpecError(f"unit={unit!r}: choose from {', '.join(map(repr, UNITS))}.")
+    return UNITS[unit]
 
 
 def _covariates(

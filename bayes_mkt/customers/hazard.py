@@ -171,8 +171,7 @@ class HazardModel:
         if len(data.markets) > 1:
             deviation = market_curves(self, len(data.cuts))
             curve = curve if deviation is None else curve + deviation
-        lengths = np.diff(np.concatenate([[0.0], data.cuts]))
-        scale = pm.Data("log_scale", np.log(crude_rate(data) * lengths))
+        scale = pm.Data("log_scale", np.log(crude_rate(data) * _lengths(data)))
         one = pt.zeros((len(data.markets), 1)) if len(data.markets) == 1 else 0.0
         whole = curve + scale + one
         if len(data.markets) > 1 and self.markets == "none":
@@ -281,7 +280,9 @@ def _likelihood(data: Spells, clock: _Clock, linear: Tensor, never: Never | None
                 within = rate[cell] * clock.hazard[where] * pm.Data("ended_share", share)
                 value = log_event(before, within, some)
             else:
-                value = log_density(before, linear[cell] + clock.log_hazard[where], some)
+                length = pm.Data("ended_log_length", np.log(_lengths(data)[end.piece]))
+                at_end = linear[cell] + clock.log_hazard[where] - length
+                value = log_density(before, at_end, some)
         entry = rows["entry"].values[chosen]
         if (entry > 0).any():
             start = locate(data.cuts, entry)
@@ -295,5 +296,9 @@ def _likelihood(data: Spells, clock: _Clock, linear: Tensor, never: Never | None
 
 def _share(data: Spells, end: Points) -> np.ndarray:
     """Return which share of its interval the time takes in which an event is known to lie."""
-    starts = np.concatenate([[0.0], data.cuts[:-1]])
-    return np.asarray(data.resolution / (data.cuts - starts)[end.piece])
+    return np.asarray(data.resolution / _lengths(data)[end.piece])
+
+
+def _lengths(data: Spells) -> np.ndarray:
+    """Return the lengths of the intervals."""
+    return np.diff(np.concatenate([[0.0], data.cuts]))
