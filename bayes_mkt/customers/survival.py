@@ -120,7 +120,8 @@ def hazard(
     survived = survival_function(fit, None, customers, by, allow_unconverged=allow_unconverged)
     values = survived.to_numpy()
     before = np.concatenate([np.ones_like(values[..., :1]), values[..., :-1]], axis=-1)
-    out = survived.rename({TIME: INTERVAL}).copy(data=1.0 - values / before)
+    stay = np.divide(values, before, out=np.zeros_like(values), where=before > 0)
+    out = survived.rename({TIME: INTERVAL}).copy(data=1.0 - stay)
     return out.assign_attrs(long_name="Hazard").rename("hazard")
 
 

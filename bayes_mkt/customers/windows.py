@@ -103,9 +103,8 @@ def contact_windows(
     states = _States.of(data, ids, float(fit.data.cuts[-1]), length)
     found = _Found.over(fit, data, states, starts, length, allowed)
     best = found.best
-    at = (("chain", "draw"), fit)
-    probability = labelled(at[1], found.at_best[:, states.of_customer], (CUSTOMER,))
     row = states.of_customer
+    probability = labelled(fit, found.at_best[:, row], (CUSTOMER,))
     out = xr.Dataset(
         {
             "probability": ((CUSTOMER, WINDOW), found.mean[row]),
@@ -256,8 +255,9 @@ class _Found:
             mean[which] += values.sum(axis=0) / total
             open_ = np.where(allowed & np.isfinite(values), values, -np.inf)
             chosen = open_.argmax(axis=-1)
-            for window in range(shape[1]):
-                p_best[which, window] += (chosen == window).sum(axis=0) / total
+            place = chosen + shape[1] * np.arange(chosen.shape[1])
+            times = np.bincount(place.ravel(), minlength=chosen.shape[1] * shape[1])
+            p_best[which] += times.reshape(-1, shape[1]) / total
             highest[which] += open_.max(axis=-1).sum(axis=0) / total
         choice = np.where(allowed & np.isfinite(mean), mean, -np.inf)
         nothing = ~np.isfinite(choice).any(axis=1)
