@@ -102,38 +102,48 @@ def by_profile(
     return spread
 
 
-def _correlated(name: str, population: Mapping[str, Tensor], market_sd: Prior) -> dict[str, Tensor]:
+def _correlated(
+    name: str, population: Mapping[str, Tensor], market_sd: Prior
+) -> dict[str, Tensor]:
     """Return theta of each market: correlated Normals around the population's values."""
-    count = len(population)
-    chol, _, _ = pm.LKJCholeskyCov(
-        f"{name}_market_covariance",
-        eta=CORRELATION,
-        n=count,
-        sd_dist=_distribution(market_sd, count),
-        compute_corr=True,
-        store_in_trace=False,
-    )
+    sd = market_sd.variable(f"{name}_market_sd", dims=f"{name}_parameter")
+    chol = _cholesky(f"{name}_market_partial_correlation", len(population))
     standard: list[Tensor] = []
     theta: dict[str, Tensor] = {}
     for k, (parameter, mu) in enumerate(population.items()):
         mean = mu
         for j in range(k):
-            mean = mean + chol[k, j] * standard[j]
-        effect = pm.Normal(f"{parameter}_market", mean, chol[k, k], dims=MARKET)
-        standard.append((effect - mean) / chol[k, k])
-        theta[parameter] = effect
-    sd = pt.sqrt((chol**2).sum(axis=1))
-    pm.Deterministic(f"{name}_market_sd", sd, dims=f"{name}_parameter")
-    correlation = pt.dot(chol, chol.T) / (sd[:, None] * sd[None, :])
+            mean = mean + sd[k] * chol[k][j] * standard[j]
+        spread = sd[k] * chol[k][k]
+        theta[parameter] = pm.Normal(f"{parameter}_market", mean, spread, dims=MARKET)
+        standard.append((theta[parameter] - mean) / spread)
+    zero = pt.zeros(())
+    rows = [pt.stack([*row, *[zero] * (len(chol) - len(row))]) for row in chol]
+    matrix = pt.stack(rows)
     dims = (f"{name}_parameter", f"{name}_parameter_bis")
-    pm.Deterministic(f"{name}_market_correlation", correlation, dims=dims)
+    pm.Deterministic(f"{name}_market_correlation", pt.dot(matrix, matrix.T), dims=dims)
     return theta
 
 
-def _distribution(prior: Prior, count: int) -> Any:
-    """Return a prior as a distribution of `count` independent entries, outside of the model."""
-    parameters = dict(prior.parameters)
-    return getattr(pm, prior.dist).dist(**parameters, shape=count)
+def _cholesky(name: str, n: int) -> list[list[Tensor]]:
+    """Return the lower triangle of the Cholesky factor of an LKJ(2) correlation matrix, by row.
+
+    The matrix is made of independent partial correlations c_ij of i and j < i given those before j:
+    (1 + c_ij) / 2 ~ Beta(e, e) with e = 2 + (n - 2 - j) / 2, j from 0, and
+    L_ij = c_ij prod_{k<j} (1 - c_ik^2)^(1/2) (Lewandowski, Kurowicka, Joe 2009).
+    """
+    places = [(i, j) for i in range(1, n) for j in range(i)]
+    shape = [CORRELATION + (n - 2 - j) / 2 for _, j in places]
+    scaled = pm.Beta(name, alpha=np.array(shape), beta=np.array(shape), shape=len(places))
+    partial = {place: 2 * scaled[k] - 1 for k, place in enumerate(places)}
+    rows = []
+    for i in range(n):
+        row, left = [], pt.ones(())
+        for j in range(i):
+            row.append(partial[i, j] * left)
+            left = left * pt.sqrt(1 - partial[i, j] ** 2)
+        rows.append([*row, left])
+    return rows
 
 
 def _design(history: CustomerHistory) -> tuple[Any, list[str]]:

@@ -126,7 +126,8 @@ class PurchaseModel(ABC):
         total = pt.dot(pm.Data("count_weight", counts.weight), common) + pt.dot(
             pm.Data("purchase_weight", rows.weight), alive + pt.softplus(gone)
         )
-        pm.Potential("purchases", pm.Deterministic("purchase_log_likelihood", total))
+        pm.Deterministic("purchase_log_likelihood", total)
+        pm.Potential("purchases", total)
 
     @abstractmethod
     def hyperparameters(self, theta: Mapping[str, Tensor], year: float) -> dict[str, Tensor]:

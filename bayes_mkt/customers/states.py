@@ -48,7 +48,9 @@ def purchase_rows(history: CustomerHistory, keys: tuple[str, ...] = STATE) -> Ro
     unique = frame.groupby(["cell", *keys], sort=True).size().reset_index()
     weight = np.bincount(index, weights=data["weight"].to_numpy(), minlength=len(unique))
     columns = {
-        k: unique[k].to_numpy(dtype=float) if k == "frequency" else history.per_unit(unique[k].to_numpy())
+        k: unique[k].to_numpy(dtype=float)
+        if k == "frequency"
+        else history.per_unit(unique[k].to_numpy())
         for k in keys
     }
     return Rows(columns, weight, unique["cell"].to_numpy(), index)
