@@ -3,6 +3,7 @@ from . import simulate as simulate
 from .customers.comparisons import hazard_ratio as hazard_ratio
 from .customers.comparisons import probability_difference as probability_difference
 from .customers.comparisons import time_ratio as time_ratio
+from .customers.competing import competing_incidence as competing_incidence
 from .customers.first_purchases import FirstPurchases as FirstPurchases
 from .customers.hazard import Churn as Churn
 from .customers.hazard import SecondPurchase as SecondPurchase

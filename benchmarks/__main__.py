@@ -11,7 +11,15 @@ from importlib import import_module
 
 from cyclopts import App
 
-NAMES = ("calibration", "gradient", "growth", "refit", "roi_coverage", "samplers")
+NAMES = (
+    "calibration",
+    "gradient",
+    "growth",
+    "refit",
+    "roi_coverage",
+    "samplers",
+    "second_purchase",
+)
 
 
 def run_all() -> None:
