@@ -1,5 +1,19 @@
 from . import report as report
 from . import simulate as simulate
+from .customers.history import CustomerHistory as CustomerHistory
+from .customers.history import Holdout as Holdout
+from .customers.lifetime import Lifetime as Lifetime
+from .customers.purchases import BGNBD as BGNBD
+from .customers.purchases import MBGNBD as MBGNBD
+from .customers.purchases import ParetoNBD as ParetoNBD
+from .customers.revenue import future_purchases as future_purchases
+from .customers.revenue import revenue as revenue
+from .customers.spend import GammaGamma as GammaGamma
+from .customers.value import clv as clv
+from .customers.value import customer_states as customer_states
+from .customers.value import expected_purchases as expected_purchases
+from .customers.value import next_basket as next_basket
+from .customers.value import p_alive as p_alive
 from .errors import BayesMktError as BayesMktError
 from .errors import ConvergenceWarning as ConvergenceWarning
 from .errors import DataError as DataError
@@ -38,6 +52,7 @@ from .media_mix.seasonality import Fourier as Fourier
 from .priors import Prior as Prior
 from .publish import report_media_mix as report_media_mix
 from .refit import refit as refit
+from .transactions import Transactions as Transactions
 
 __all__: list[str]
 __version__: str
