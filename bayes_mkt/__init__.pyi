@@ -7,7 +7,16 @@ from .customers.competing import competing_incidence as competing_incidence
 from .customers.first_purchases import FirstPurchases as FirstPurchases
 from .customers.hazard import Churn as Churn
 from .customers.hazard import SecondPurchase as SecondPurchase
+from .customers.history import CustomerHistory as CustomerHistory
+from .customers.history import Holdout as Holdout
+from .customers.lifetime import Lifetime as Lifetime
 from .customers.parametric import ParametricSurvival as ParametricSurvival
+from .customers.purchases import BGNBD as BGNBD
+from .customers.purchases import MBGNBD as MBGNBD
+from .customers.purchases import ParetoNBD as ParetoNBD
+from .customers.revenue import future_purchases as future_purchases
+from .customers.revenue import revenue as revenue
+from .customers.spend import GammaGamma as GammaGamma
 from .customers.subscriptions import Subscriptions as Subscriptions
 from .customers.survival import cumulative_incidence as cumulative_incidence
 from .customers.survival import hazard as hazard
@@ -17,6 +26,11 @@ from .customers.survival import survival_function as survival_function
 from .customers.validation import forward_split as forward_split
 from .customers.validation import survival_calibration as survival_calibration
 from .customers.validation import survival_scores as survival_scores
+from .customers.value import clv as clv
+from .customers.value import customer_states as customer_states
+from .customers.value import expected_purchases as expected_purchases
+from .customers.value import next_basket as next_basket
+from .customers.value import p_alive as p_alive
 from .customers.windows import contact_list as contact_list
 from .customers.windows import contact_windows as contact_windows
 from .errors import BayesMktError as BayesMktError
@@ -57,6 +71,7 @@ from .media_mix.seasonality import Fourier as Fourier
 from .priors import Prior as Prior
 from .publish import report_media_mix as report_media_mix
 from .refit import refit as refit
+from .transactions import Transactions as Transactions
 
 __all__: list[str]
 __version__: str

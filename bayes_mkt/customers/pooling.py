@@ -102,9 +102,7 @@ def by_profile(
     return spread
 
 
-def _correlated(
-    name: str, population: Mapping[str, Tensor], market_sd: Prior
-) -> dict[str, Tensor]:
+def _correlated(name: str, population: Mapping[str, Tensor], market_sd: Prior) -> dict[str, Tensor]:
     """Return theta of each market: correlated Normals around the population's values."""
     sd = market_sd.variable(f"{name}_market_sd", dims=f"{name}_parameter")
     chol = _cholesky(f"{name}_market_partial_correlation", len(population))

@@ -12,7 +12,9 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from numpy.typing import NDArray
 
+from bayes_mkt.customers.futures import BetaFuture, Future, RateFuture
 from bayes_mkt.customers.history import DAYS, CustomerHistory
 from bayes_mkt.customers.pooling import (
     COVARIATE_EFFECT,
@@ -28,6 +30,7 @@ __all__ = ["BGNBD", "MBGNBD", "ParetoNBD", "PurchaseModel"]
 
 # A PyTensor variable; PyTensor's own types are too partial to help.
 Tensor = Any
+Array = NDArray[Any]
 
 NODES: Final = 32
 NEVER: Final = -1e6  # log-odds of what can't be
@@ -143,6 +146,10 @@ class PurchaseModel(ABC):
     ) -> tuple[Tensor, Tensor]:
         """Return the rest of the log-likelihood of who is alive, and the log-odds of being gone."""
 
+    @abstractmethod
+    def future(self, at: Mapping[str, Array], x: Array, age: Array) -> Future:
+        """Return what is known of the future of who is alive, given hyperparameters (NumPy)."""
+
     def _population_names(self) -> tuple[str, ...]:
         return tuple(name for name in self.defaults if not name.endswith("_market_sd"))
 
@@ -212,6 +219,10 @@ class BGNBD(PurchaseModel):
         gone = pt.log(at["a"]) - pt.log(at["b"] + again - 1) + (at["r"] + x) * (now - last)
         return -(at["r"] + x) * now, pt.switch(x > 0, gone, NEVER)
 
+    def future(self, at: Mapping[str, Array], x: Array, age: Array) -> Future:
+        """Return lambda ~ Gamma(r+x, alpha+T), p ~ Beta(a, b+x)."""
+        return BetaFuture(at["r"] + x, at["alpha"] + age, at["a"], at["b"] + x)
+
 
 @dataclass(frozen=True)
 class MBGNBD(BGNBD):
@@ -239,6 +250,10 @@ class MBGNBD(BGNBD):
         now, last = pt.log(at["alpha"] + age), pt.log(at["alpha"] + seen)
         gone = pt.log(at["a"]) - pt.log(at["b"] + x) + (at["r"] + x) * (now - last)
         return -(at["r"] + x) * now, gone
+
+    def future(self, at: Mapping[str, Array], x: Array, age: Array) -> Future:
+        """Return lambda ~ Gamma(r+x, alpha+T), p ~ Beta(a, b+x+1)."""
+        return BetaFuture(at["r"] + x, at["alpha"] + age, at["a"], at["b"] + x + 1)
 
 
 @dataclass(frozen=True)
@@ -304,6 +319,10 @@ class ParetoNBD(PurchaseModel):
         inside = pt.dot(ratio ** (s[:, None] + 1.0), 0.5 * weights)
         integral = -k * pt.log(start) - pt.log(k) + pt.log(width) + pt.log(inside)
         return alive, pt.switch(age > seen, pt.log(s) + integral - alive, NEVER)
+
+    def future(self, at: Mapping[str, Array], x: Array, age: Array) -> Future:
+        """Return lambda ~ Gamma(r+x, alpha+T), mu ~ Gamma(s, beta+T)."""
+        return RateFuture(at["r"] + x, at["alpha"] + age, at["s"], at["beta"] + age)
 
 
 def profile_names(history: CustomerHistory) -> list[str]:
