@@ -93,4 +93,5 @@ def _smooth(spec: Any, cuts: Array) -> Tensor:
     basis, root = process.prior_linearized((middle - 0.5)[:, None])
     pm.modelcontext(None).add_coord("walk", np.arange(HSGP_TERMS))
     step = pm.Normal("baseline_step", 0.0, 1.0, dims="walk")
-    return pt.dot(basis, root * step)
+    # Centred, as the walk is: the level is a variable of its own.
+    return pt.dot(basis - basis.mean(axis=0), root * step)

@@ -26,6 +26,7 @@ Array = NDArray[Any]
 Tensor = Any
 
 SLAB_DF, SLAB_SCALE = 4.0, 1.0
+SCALE_DF = 3.0
 EFFECT_PRIORS: Mapping[str, Prior] = MappingProxyType({"effect": Prior("Normal", mu=0, sigma=1)})
 
 
@@ -77,8 +78,9 @@ def effects(spec: Any, data: Spells) -> Tensor:
     """Return the effect of each covariate, (feature,), on the model's scale.
 
     The regularised horseshoe of Piironen and Vehtari (2017): effect_j = z_j tau l_j with
-    l_j^2 = c^2 lambda_j^2 / (c^2 + tau^2 lambda_j^2), lambda_j ~ C+(0, 1), tau ~ C+(0, tau_0),
-    tau_0 = p_0 / (p - p_0) / sqrt(events), c^2 ~ Inv-Gamma(2, 2).
+    l_j^2 = c^2 lambda_j^2 / (c^2 + tau^2 lambda_j^2), lambda_j ~ t+_3(0, 1), tau ~ t+_3(0, tau_0),
+    tau_0 = p_0 / (p - p_0) / sqrt(events), c^2 ~ Inv-Gamma(2, 2). Scales of Student's t with three
+    degrees of freedom, in place of Cauchy's one, have no tails in which a sampler gets lost.
     """
     if spec.effects == "normal":
         return spec.prior("effect").variable("effect", dims=FEATURE)
@@ -86,8 +88,8 @@ def effects(spec: Any, data: Spells) -> Tensor:
     relevant = spec.relevant if spec.relevant is not None else max(count / 3.0, 0.5)
     relevant = min(relevant, count - 0.5)
     width = relevant / (count - relevant) / np.sqrt(max(data.events(), 1))
-    wide = pm.HalfCauchy("global_scale", beta=width)
-    local = pm.HalfCauchy("local_scale", beta=1.0, dims=FEATURE)
+    wide = pm.HalfStudentT("global_scale", nu=SCALE_DF, sigma=width)
+    local = pm.HalfStudentT("local_scale", nu=SCALE_DF, sigma=1.0, dims=FEATURE)
     slab = pm.InverseGamma("slab_variance", alpha=SLAB_DF / 2.0, beta=SLAB_DF / 2.0 * SLAB_SCALE**2)
     reach = pt.sqrt(slab / (slab + wide**2 * local**2)) * wide * local
     offset = pm.Normal("effect_offset", 0.0, 1.0, dims=FEATURE)

@@ -32,7 +32,7 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         **EFFECT_PRIORS,
         "baseline_level": Prior("Normal", mu=0.0, sigma=2.0),
         "baseline_sd": Prior("HalfNormal", sigma=1.5),
-        "lengthscale": Prior("LogNormal", mu=-1.2, sigma=0.5),
+        "lengthscale": Prior("LogNormal", mu=-1.0, sigma=0.3),
         "market_sd": Prior("HalfNormal", sigma=0.5),
         "shape_sd": Prior("HalfNormal", sigma=0.5),
         "frailty_sd": Prior("HalfNormal", sigma=0.5),
