@@ -1,5 +1,6 @@
 from . import report as report
 from . import simulate as simulate
+from .customers.check import check as check
 from .customers.history import CustomerHistory as CustomerHistory
 from .customers.history import Holdout as Holdout
 from .customers.lifetime import Lifetime as Lifetime

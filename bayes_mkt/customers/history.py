@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bayes_mkt.customers.reduction import (
     HELD,
+    MILLION,
     SPEND,
     STATE,
     daily_repeats,
@@ -330,10 +331,13 @@ def _dataset(
         "cell": ("state", cell),
         **{name: ("state", states[name].to_numpy()) for name in STATE},
         "cell_market": ("profile", cells["market"].to_numpy(dtype=str)),
-        **{f"covariate_{c}": ("profile", cells[c].to_numpy(dtype=str)) for c in covariates},
+        **{
+            f"covariate_{c}": ("profile", cells[f"covariate_{c}"].to_numpy(dtype=str))
+            for c in covariates
+        },
     }
     if log.has_amount:
-        variables[SPEND] = ("state", states[SPEND].to_numpy())
+        variables[SPEND] = ("state", states[SPEND].to_numpy() / MILLION)
     coords: dict[str, Any] = {MARKET: sorted(set(cells["market"].astype(str)))}
     if people is not None:
         names = people[CUSTOMER].to_numpy()
@@ -346,7 +350,12 @@ def _dataset(
 def _keys(log: Transactions, covariates: Sequence[str]) -> list[str]:
     """Return the columns in which customers of one state agree."""
     market = [MARKET] if log.has_market else []
-    return [*market, *covariates, *STATE, *([SPEND] if log.has_amount else [])]
+    return [
+        *market,
+        *(f"covariate_{c}" for c in covariates),
+        *STATE,
+        *([SPEND] if log.has_amount else []),
+    ]
 
 
 def _check_states(states: pd.DataFrame, covariates: Sequence[str]) -> None:
@@ -355,12 +364,13 @@ def _check_states(states: pd.DataFrame, covariates: Sequence[str]) -> None:
     if states.empty:
         raise DataError("No customer has a purchase by the end of the history.")
     for name in covariates:
-        if states[name].isna().any():
+        (labels,) = (states[column] for column in _named([name]))
+        if labels.isna().any():
             problems.add(f"covariate {name!r} is missing for some customers. Name or drop them.")
-        elif states[name].nunique() > 50:
-            shown = listed(states[name].unique())
+        elif labels.nunique() > 50:
+            shown = listed(labels.unique())
             problems.add(
-                f"covariate {name!r} has {states[name].nunique():,} labels ({shown}). Bin it into "
+                f"covariate {name!r} has {labels.nunique():,} labels ({shown}). Bin it into "
                 "at most 50 before loading, for instance by pandas.cut."
             )
     problems.raise_if_any()
@@ -371,8 +381,9 @@ def _cells(
 ) -> tuple[pd.DataFrame, Array]:
     """Return the distinct profiles (market, covariates), and each state's position among them."""
     market = states[MARKET] if has_market else pd.Series(ONE_MARKET, index=states.index)
-    profile = states[list(covariates)].assign(market=market).astype(str)
-    names = ["market", *covariates]
+    columns = _named(covariates)
+    profile = states[columns].assign(market=market).astype(str)
+    names = ["market", *columns]
     cells = profile[names].drop_duplicates().sort_values(names, ignore_index=True)
     cell = profile.merge(cells.assign(position=range(len(cells))), on=names, how="left")["position"]
     return cells, cell.to_numpy(dtype=np.int64)
