@@ -104,10 +104,10 @@ def test_covariates_move_rates_of_their_profiles() -> None:
     assert model.coords["level"] == ("channel=web",)
     point = model.initial_point(random_seed=1)
     point["purchase_rate_effect"] = np.array([0.7])
-    names = ["alpha", "r"]
-    alpha, r = model.compile_fn(
-        [model[n] for n in names], mode="FAST_COMPILE", on_unused_input="ignore"
-    )(point)
+    outputs = model.replace_rvs_by_values([model["alpha"], model["r"]])
+    inputs = model.value_vars
+    compiled = pytensor.function(inputs, outputs, mode="FAST_COMPILE", on_unused_input="ignore")
+    alpha, r = compiled(*(point[v.name] for v in inputs))
     profiles = list(model.coords["profile"])
     ratio = (r / alpha)[profiles.index("de, web")] / (r / alpha)[profiles.index("de, shop")]
     assert ratio == pytest.approx(np.exp(0.7))
