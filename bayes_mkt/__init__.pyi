@@ -1,6 +1,10 @@
 from . import report as report
 from . import simulate as simulate
 from .customers.check import check as check
+from .customers.contracts import ContractCohorts as ContractCohorts
+from .customers.contracts import ShiftedBetaGeometric as ShiftedBetaGeometric
+from .customers.contracts import contract_survival as contract_survival
+from .customers.contracts import renewal_rate as renewal_rate
 from .customers.history import CustomerHistory as CustomerHistory
 from .customers.history import Holdout as Holdout
 from .customers.lifetime import Lifetime as Lifetime

@@ -36,7 +36,7 @@ def cdnow(folder: Path, **options: Any) -> bm.CustomerHistory:
     )
 
 
-def maximum(spec: Any, history: bm.CustomerHistory, name: str) -> tuple[np.ndarray, float]:
+def maximum(spec: Any, history: Any, name: str) -> tuple[np.ndarray, float]:
     """Where the log-likelihood in the model's graph is largest, as a function of `parameters`."""
     model = spec.build(history)
     logs = pt.vector("logs")
@@ -62,3 +62,18 @@ def test_published_maximum_of_spend(shared_data: Path) -> None:
     np.testing.assert_allclose(found, (6.25, 3.74, 15.44), rtol=2e-3)
     p, q, v = found
     assert p * v / (q - 1) == pytest.approx(35.17, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("cohort", "values"), [("highend", (0.668, 3.806)), ("regular", (0.704, 1.182))]
+)
+def test_published_maxima_of_contracts(
+    shared_data: Path, cohort: str, values: tuple[float, float]
+) -> None:
+    frame = pd.read_csv(shared_data / "cdnow" / "sbg_cohorts.csv")
+    frame = frame[frame["cohort"] == cohort]
+    # Seven years: who is still there in the eighth has been renewed seven times.
+    frame = frame.assign(left=frame["recency"] < frame["T"], years=frame["recency"].clip(upper=7))
+    data = bm.ContractCohorts.from_frame(frame, periods="years", ended="left", cohort="cohort")
+    found, _ = maximum(bm.ShiftedBetaGeometric(), data, "contract_log_likelihood")
+    np.testing.assert_allclose(found, values, atol=0.001)
