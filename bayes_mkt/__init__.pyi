@@ -1,9 +1,14 @@
 from . import report as report
 from . import simulate as simulate
+from .customers.check import check as check
 from .customers.comparisons import hazard_ratio as hazard_ratio
 from .customers.comparisons import probability_difference as probability_difference
 from .customers.comparisons import time_ratio as time_ratio
 from .customers.competing import competing_incidence as competing_incidence
+from .customers.contracts import ContractCohorts as ContractCohorts
+from .customers.contracts import ShiftedBetaGeometric as ShiftedBetaGeometric
+from .customers.contracts import contract_survival as contract_survival
+from .customers.contracts import renewal_rate as renewal_rate
 from .customers.first_purchases import FirstPurchases as FirstPurchases
 from .customers.hazard import Churn as Churn
 from .customers.hazard import SecondPurchase as SecondPurchase

@@ -32,16 +32,18 @@ MEMORY: Final = 2**31
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the draws: P(alive) and the future of the alive, each (draw, state).
+    """Some of the draws: P(alive), what is expected of the alive, and what they spend.
 
     Parameters
     ----------
     where
         Which of the flattened ``chain x draw``.
     p_alive
-        Probability to be alive at the end of the history.
+        Probability to be alive at the end of the history (draw, state).
     future
-        Of who is alive.
+        Of who is alive, by unique row of the purchase likelihood (draw, row).
+    index
+        Each state's row (state,).
     spend
         Hyperparameters of spend by state; empty if spend isn't modelled.
     """
@@ -49,7 +51,12 @@ class Part:
     where: slice
     p_alive: Array
     future: Outlook
+    index: Array
     spend: Mapping[str, Array]
+
+    def by_state(self, values: Array) -> Array:
+        """Return values of rows (draw, row) for the states that share them (draw, state)."""
+        return np.asarray(values[:, self.index])
 
 
 @dataclass(frozen=True)
@@ -88,29 +95,18 @@ def parts(fit: Fit, posterior: xr.Dataset, memory: int = 2**26) -> Iterator[Part
     cell = history.data["cell"].to_numpy()
     hyper = {n: flat(posterior, n) for n in model.parameters}
     paid = {n: flat(posterior, n) for n in spend.parameters} if spend is not None else {}
-    for where, (result,) in fit.target.evaluate(posterior, ["p_alive"], memory=memory):
+    for where, (result,) in fit.target.evaluate(
+        posterior, ["p_alive"], hold=model.parameters, memory=memory
+    ):
         at = {n: v[where][:, rows.profile] for n, v in hyper.items()}
         future = model.future(at, x, age)
         yield Part(
             where,
             result["p_alive"][:, rows.index],
-            _Spread(future, rows.index),
+            future,
+            rows.index,
             {n: v[where][:, cell] for n, v in paid.items()},
         )
-
-
-@dataclass(frozen=True)
-class _Spread:
-    """The future of unique purchase rows, spread over the states that share them."""
-
-    future: Outlook
-    index: Array
-
-    def expected(self, horizon: float | Array) -> Array:
-        return self.future.expected(horizon)[:, self.index]
-
-    def silent(self, horizon: float) -> Array:
-        return self.future.silent(horizon)[:, self.index]
 
 
 def basket_mean(history: CustomerHistory, at: Mapping[str, Array]) -> Array:
@@ -220,7 +216,8 @@ def answer(
                 weights = weights / weights.sum(axis=1, keepdims=True)
             out[part.where] = np.moveaxis(np.tensordot(values, weights, (1, 1)), -1, 1)
     shape = (*sizes, *([length] if group.dims else []), *ends)
-    coords = {**{d: posterior[d] for d in SAMPLE}, **group.coords, **(tail or {})}
+    ending = {name: list(labels) for name, labels in (tail or {}).items()}
+    coords = {**{d: posterior[d] for d in SAMPLE}, **group.coords, **ending}
     return xr.DataArray(
         out.reshape(shape), dims=(*SAMPLE, *group.dims, *(tail or {})), coords=coords
     )

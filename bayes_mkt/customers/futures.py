@@ -17,11 +17,16 @@ __all__ = ["BetaFuture", "Future", "Outlook", "RateFuture", "discounted"]
 
 Array = NDArray[Any]
 NODES: Final = 16
+AGES: Final = 20.0  # e^-20 of its value is left of what comes later
 NUDGE: Final = 1e-4
 
 
 class Outlook(Protocol):
     """What is expected of customers who are alive now."""
+
+    @property
+    def rate(self) -> Array:
+        """Return alpha + T."""
 
     def expected(self, horizon: float | Array) -> Array:
         """Return expected purchases within `horizon`."""
@@ -153,15 +158,16 @@ def discounted(future: Outlook, horizon: float | None, rate: float) -> Array:
     """
     if rate == 0.0 and horizon is not None:
         return future.expected(horizon)
+    last = AGES / rate if horizon is None else min(horizon, AGES / rate)
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    # In exp(-d t) = w^3 the integrand is smooth up to the end of time, w = 0.
-    floor = 0.0 if horizon is None else float(np.exp(-rate * horizon / 3.0))
+    # On t = A (e^y - 1), A = alpha + T, purchases and discount both change at an even pace.
+    span = np.log1p(last / future.rate)
     total = np.zeros(())
     for node, weight in zip(0.5 + 0.5 * nodes, 0.5 * weights, strict=True):
-        w = floor + (1.0 - floor) * node
-        share = 3.0 * w**2 * (1.0 - floor) * weight
-        total = total + share * future.expected(-3.0 * np.log(w) / rate)
-    return np.asarray(total if horizon is None else total + floor**3 * future.expected(horizon))
+        t = future.rate * np.expm1(node * span)
+        share = weight * span * (future.rate + t) * rate * np.exp(-rate * t)
+        total = total + share * future.expected(t)
+    return np.asarray(total + np.exp(-rate * last) * future.expected(last))
 
 
 def _arrivals(rate: Array, horizons: Array, rng: np.random.Generator) -> Array:

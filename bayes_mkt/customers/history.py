@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-import narwhals as nw
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_mkt.customers.reduction import (
-    HELD,
-    SPEND,
-    STATE,
-    daily_repeats,
-    per_customer,
-    tied,
-    with_holdout,
-)
+from bayes_mkt.customers.reduction import SPEND, daily_repeats, per_customer, with_holdout
+from bayes_mkt.customers.tables import history_table, holdout_table
 from bayes_mkt.days import Bound, day_number, to_date
-from bayes_mkt.dims import CUSTOMER, MARKET
-from bayes_mkt.errors import DataError, SpecError
-from bayes_mkt.frames import Problems, counted, listed
+from bayes_mkt.dims import MARKET
+from bayes_mkt.errors import SpecError
+from bayes_mkt.frames import Problems, counted
 from bayes_mkt.transactions import Returns, Transactions, collect
 
 __all__ = ["CustomerHistory", "DAYS", "Holdout", "Unit"]
@@ -35,7 +27,6 @@ Unit = Literal["D", "W", "M", "Y"]
 DAYS: Final[Mapping[str, float]] = MappingProxyType(
     {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 )
-ONE_MARKET: Final = "all"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,7 +144,7 @@ class CustomerHistory:
         end = _checked_end(log, end)
         rows = per_customer(log, end, labels)
         attrs = {"unit": unit, "end": str(to_date(day_number(end, "end")))}
-        return cls(_dataset(rows, log, labels, keep_customers, _attrs(attrs, currency)))
+        return cls(history_table(rows, log, labels, keep_customers, _attrs(attrs, currency)))
 
     @classmethod
     def split_transactions(
@@ -181,7 +172,11 @@ class CustomerHistory:
             raise SpecError(f"until={to_date(last)} must lie after end={to_date(start)}.")
         rows = with_holdout(per_customer(log, end, labels), log, end, to_date(last))
         daily = collect(daily_repeats(log, end, to_date(last)), order=["day"])
-        return history, Holdout(_holdout(rows, log, history, labels, daily, last - start))
+        return history, Holdout(
+            holdout_table(
+                rows, log, start, int(history.data.sizes["state"]), labels, daily, last - start
+            )
+        )
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> CustomerHistory:
@@ -307,101 +302,3 @@ def _checked_end(log: Transactions, end: Bound | None) -> Bound:
     if day_number(end, "end") < day_number(log.first, "first"):
         raise SpecError(f"end={end} lies before the first purchase of the log, {log.first}.")
     return end
-
-
-def _dataset(
-    rows: nw.LazyFrame[Any],
-    log: Transactions,
-    covariates: Sequence[str],
-    keep_customers: bool,
-    attrs: Mapping[str, str],
-) -> xr.Dataset:
-    """Bring back the states, and the customers if they are kept."""
-    keys = _keys(log, covariates)
-    people = None
-    if keep_customers:
-        people = collect(rows, order=[CUSTOMER])
-        rows = nw.from_native(people).lazy()
-    states = collect(tied(rows, keys), order=keys)
-    _check_states(states, covariates)
-    cells, cell = _cells(states, log.has_market, covariates)
-    variables: dict[str, Any] = {
-        "weight": ("state", states["weight"].to_numpy()),
-        "cell": ("state", cell),
-        **{name: ("state", states[name].to_numpy()) for name in STATE},
-        "cell_market": ("profile", cells["market"].to_numpy(dtype=str)),
-        **{f"covariate_{c}": ("profile", cells[c].to_numpy(dtype=str)) for c in covariates},
-    }
-    if log.has_amount:
-        variables[SPEND] = ("state", states[SPEND].to_numpy())
-    coords: dict[str, Any] = {MARKET: sorted(set(cells["market"].astype(str)))}
-    if people is not None:
-        names = people[CUSTOMER].to_numpy()
-        coords[CUSTOMER] = names if names.dtype.kind == "i" else names.astype(str)
-        index = people[keys].merge(states.assign(position=range(len(states))), on=keys, how="left")
-        variables["customer_state"] = (CUSTOMER, index["position"].to_numpy(dtype=np.int64))
-    return xr.Dataset(variables, coords=coords, attrs=dict(attrs))
-
-
-def _keys(log: Transactions, covariates: Sequence[str]) -> list[str]:
-    """Return the columns in which customers of one state agree."""
-    market = [MARKET] if log.has_market else []
-    return [*market, *covariates, *STATE, *([SPEND] if log.has_amount else [])]
-
-
-def _check_states(states: pd.DataFrame, covariates: Sequence[str]) -> None:
-    """Raise if there are no customers, or covariates that are missing or no labels."""
-    problems = Problems()
-    if states.empty:
-        raise DataError("No customer has a purchase by the end of the history.")
-    for name in covariates:
-        if states[name].isna().any():
-            problems.add(f"covariate {name!r} is missing for some customers. Name or drop them.")
-        elif states[name].nunique() > 50:
-            shown = listed(states[name].unique())
-            problems.add(
-                f"covariate {name!r} has {states[name].nunique():,} labels ({shown}). Bin it into "
-                "at most 50 before loading, for instance by pandas.cut."
-            )
-    problems.raise_if_any()
-
-
-def _cells(
-    states: pd.DataFrame, has_market: bool, covariates: Sequence[str]
-) -> tuple[pd.DataFrame, Array]:
-    """Return the distinct profiles (market, covariates), and each state's position among them."""
-    market = states[MARKET] if has_market else pd.Series(ONE_MARKET, index=states.index)
-    profile = states[list(covariates)].assign(market=market).astype(str)
-    names = ["market", *covariates]
-    cells = profile[names].drop_duplicates().sort_values(names, ignore_index=True)
-    cell = profile.merge(cells.assign(position=range(len(cells))), on=names, how="left")["position"]
-    return cells, cell.to_numpy(dtype=np.int64)
-
-
-def _holdout(
-    rows: nw.LazyFrame[Any],
-    log: Transactions,
-    history: CustomerHistory,
-    covariates: Sequence[str],
-    daily: pd.DataFrame,
-    length: int,
-) -> xr.Dataset:
-    """Bring back what customers did after the history, by state."""
-    keys = _keys(log, covariates)
-    sums = [nw.col("holdout_spend").sum()] if log.has_amount else []
-    found = collect(rows.group_by(*keys, HELD).agg(*sums, weight=nw.len()), order=[*keys, HELD])
-    states = found[keys].drop_duplicates(ignore_index=True)
-    if len(states) != history.data.sizes["state"]:
-        raise DataError("The log changed between two readings: its states differ.")
-    position = found[keys].merge(states.assign(position=range(len(states))), on=keys, how="left")
-    variables: dict[str, Any] = {
-        "state": ("row", position["position"].to_numpy(dtype=np.int64)),
-        HELD: ("row", found[HELD].to_numpy()),
-        "weight": ("row", found["weight"].to_numpy()),
-        "repeats": ("day", daily["repeats"].to_numpy()),
-    }
-    if log.has_amount:
-        variables["holdout_spend"] = ("row", found["holdout_spend"].to_numpy())
-    end = day_number(history.data.attrs["end"], "end")
-    coords = {"day": daily["day"].to_numpy() - end}
-    return xr.Dataset(variables, coords=coords, attrs={"length": length})

@@ -15,7 +15,7 @@ from bayes_mkt.dims import MARKET
 from bayes_mkt.errors import SpecError
 from bayes_mkt.priors import Prior
 
-__all__ = ["by_profile", "checked_priors", "profile_dim"]
+__all__ = ["by_profile", "checked_priors", "correlated", "profile_dim"]
 
 # A PyTensor variable; PyTensor's own types are too partial to help.
 Tensor = Any
@@ -86,7 +86,7 @@ def by_profile(
     theta = (
         {k: pt.broadcast_to(mu, (1,)) for k, mu in population.items()}
         if markets == 1
-        else _correlated(name, population, market_sd)
+        else correlated(name, population, market_sd, MARKET)
     )
     if not history.covariates:
         return theta
@@ -102,10 +102,16 @@ def by_profile(
     return spread
 
 
-def _correlated(name: str, population: Mapping[str, Tensor], market_sd: Prior) -> dict[str, Tensor]:
-    """Return theta of each market: correlated Normals around the population's values."""
-    sd = market_sd.variable(f"{name}_market_sd", dims=f"{name}_parameter")
-    chol = _cholesky(f"{name}_market_partial_correlation", len(population))
+def correlated(
+    name: str, population: Mapping[str, Tensor], spread_prior: Prior, dim: str
+) -> dict[str, Tensor]:
+    """Return theta of each entry of `dim`: correlated Normals around the population's values.
+
+    The model in context needs the dimensions `dim`, ``{name}_parameter`` and, with the same labels,
+    ``{name}_parameter_bis``.
+    """
+    sd = spread_prior.variable(f"{name}_{dim}_sd", dims=f"{name}_parameter")
+    chol = _cholesky(f"{name}_{dim}_partial_correlation", len(population))
     standard: list[Tensor] = []
     theta: dict[str, Tensor] = {}
     for k, (parameter, mu) in enumerate(population.items()):
@@ -113,13 +119,13 @@ def _correlated(name: str, population: Mapping[str, Tensor], market_sd: Prior) -
         for j in range(k):
             mean = mean + sd[k] * chol[k][j] * standard[j]
         spread = sd[k] * chol[k][k]
-        theta[parameter] = pm.Normal(f"{parameter}_market", mean, spread, dims=MARKET)
+        theta[parameter] = pm.Normal(f"{parameter}_{dim}", mean, spread, dims=dim)
         standard.append((theta[parameter] - mean) / spread)
     zero = pt.zeros(())
     rows = [pt.stack([*row, *[zero] * (len(chol) - len(row))]) for row in chol]
     matrix = pt.stack(rows)
-    dims = (f"{name}_parameter", f"{name}_parameter_bis")
-    pm.Deterministic(f"{name}_market_correlation", pt.dot(matrix, matrix.T), dims=dims)
+    axes = (f"{name}_parameter", f"{name}_parameter_bis")
+    pm.Deterministic(f"{name}_{dim}_correlation", pt.dot(matrix, matrix.T), dims=axes)
     return theta
 
 

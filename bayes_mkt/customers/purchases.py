@@ -150,6 +150,10 @@ class PurchaseModel(ABC):
     def future(self, at: Mapping[str, Array], x: Array, age: Array) -> Future:
         """Return what is known of the future of who is alive, given hyperparameters (NumPy)."""
 
+    @abstractmethod
+    def newcomer(self, at: Mapping[str, Array]) -> tuple[Array, Future]:
+        """Return P(alive) and the future just after a first purchase (NumPy)."""
+
     def _population_names(self) -> tuple[str, ...]:
         return tuple(name for name in self.defaults if not name.endswith("_market_sd"))
 
@@ -223,6 +227,11 @@ class BGNBD(PurchaseModel):
         """Return lambda ~ Gamma(r+x, alpha+T), p ~ Beta(a, b+x)."""
         return BetaFuture(at["r"] + x, at["alpha"] + age, at["a"], at["b"] + x)
 
+    def newcomer(self, at: Mapping[str, Array]) -> tuple[Array, Future]:
+        """Return 1, and lambda ~ Gamma(r, alpha), p ~ Beta(a, b)."""
+        zero = np.zeros(())
+        return np.ones_like(at["r"]), self.future(at, zero, zero)
+
 
 @dataclass(frozen=True)
 class MBGNBD(BGNBD):
@@ -254,6 +263,11 @@ class MBGNBD(BGNBD):
     def future(self, at: Mapping[str, Array], x: Array, age: Array) -> Future:
         """Return lambda ~ Gamma(r+x, alpha+T), p ~ Beta(a, b+x+1)."""
         return BetaFuture(at["r"] + x, at["alpha"] + age, at["a"], at["b"] + x + 1)
+
+    def newcomer(self, at: Mapping[str, Array]) -> tuple[Array, Future]:
+        """Return b / (a+b), and lambda ~ Gamma(r, alpha), p ~ Beta(a, b+1)."""
+        zero = np.zeros(())
+        return at["b"] / (at["a"] + at["b"]), self.future(at, zero, zero)
 
 
 @dataclass(frozen=True)
@@ -323,6 +337,11 @@ class ParetoNBD(PurchaseModel):
     def future(self, at: Mapping[str, Array], x: Array, age: Array) -> Future:
         """Return lambda ~ Gamma(r+x, alpha+T), mu ~ Gamma(s, beta+T)."""
         return RateFuture(at["r"] + x, at["alpha"] + age, at["s"], at["beta"] + age)
+
+    def newcomer(self, at: Mapping[str, Array]) -> tuple[Array, Future]:
+        """Return 1, and lambda ~ Gamma(r, alpha), mu ~ Gamma(s, beta)."""
+        zero = np.zeros(())
+        return np.ones_like(at["r"]), self.future(at, zero, zero)
 
 
 def profile_names(history: CustomerHistory) -> list[str]:

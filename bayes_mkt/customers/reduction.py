@@ -16,6 +16,7 @@ from bayes_mkt.transactions import AMOUNT, CUSTOMER, DAY, FIRST_DAY, MARKET, Tra
 STATE: Final = ("frequency", "recency", "age")
 SPEND: Final = "spend"
 HELD: Final = "holdout"
+MILLION: Final = 1e6
 
 
 def per_customer(log: Transactions, end: Bound, covariates: Sequence[str]) -> nw.LazyFrame[Any]:
@@ -23,7 +24,9 @@ def per_customer(log: Transactions, end: Bound, covariates: Sequence[str]) -> nw
 
     Columns: `customer`; `frequency`, days of purchase after the first; `recency`, days from the
     first to the last purchase; `age`, days from the first purchase to `end`; `spend`, the sum of
-    amounts of repeat purchases, to six decimals; `market` and covariates as of the first day.
+    amounts of repeat purchases in millionths, a whole number: sums of floats differ in their last
+    bits between engines, and would tell equal customers apart; `market` and `covariate_NAME`, as of
+    the first day.
     """
     first = log.first_days(end)
     days = log.purchase_days(end=end).join(first, on=CUSTOMER, how="inner")
@@ -36,7 +39,8 @@ def per_customer(log: Transactions, end: Bound, covariates: Sequence[str]) -> nw
         sums.append(nw.col(SPEND).sum())
     rows = days.group_by(CUSTOMER).agg(*sums, nw.col(FIRST_DAY).min(), last_day=nw.col(DAY).max())
     last = day_number(end, "end")
-    spend = [nw.col(SPEND).round(6)] if log.has_amount else []
+    millionths = (nw.col(SPEND) * MILLION).round(0).cast(nw.Int64)
+    spend = [millionths.alias(SPEND)] if log.has_amount else []
     rows = rows.select(
         CUSTOMER,
         nw.col("frequency"),
@@ -46,8 +50,14 @@ def per_customer(log: Transactions, end: Bound, covariates: Sequence[str]) -> nw
     )
     labels = ([MARKET] if log.has_market else []) + list(covariates)
     if labels:
+        names = [f"covariate_{name}" for name in covariates]
+        aliases = [*([MARKET] if log.has_market else []), *names]
         profile = log.first_values(labels, end).select(
-            CUSTOMER, *(nw.col(name).cast(nw.String) for name in labels)
+            CUSTOMER,
+            *(
+                nw.col(label).cast(nw.String).alias(alias)
+                for label, alias in zip(labels, aliases, strict=True)
+            ),
         )
         rows = rows.join(profile, on=CUSTOMER, how="left")
     return rows

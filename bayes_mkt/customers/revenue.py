@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from bayes_mkt.dims import CUSTOMER, MARKET, SAMPLE
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, usable
 
-__all__ = ["future_purchases", "revenue"]
+__all__ = ["future_purchases", "futures", "revenue"]
 
 Array = NDArray[Any]
 Period = str | tuple[Bound, Bound]
@@ -111,7 +111,7 @@ def revenue(
 
 
 @dataclass(frozen=True)
-class _People:
+class People:
     """One entry for each customer: state, group; and the groups' names."""
 
     state: Array
@@ -144,7 +144,8 @@ def _simulated(
         )
     rng = seeds.generator(seed, "customers: futures")
     out = np.empty((total, people.groups, len(names)))
-    for i, values in enumerate(_draws(fit, posterior, people, edges, rng, money=money)):
+    for i, (bought, paid) in enumerate(futures(fit, posterior, people.state, edges, rng, money)):
+        values = paid if money else bought
         for k in range(len(names)):
             out[i, :, k] = np.bincount(people.group, values[:, k], people.groups)
     shape = (*sizes, *([people.groups] if people.dims else []), len(names))
@@ -152,39 +153,50 @@ def _simulated(
     return xr.DataArray(out.reshape(shape), dims=(*SAMPLE, *people.dims, PERIOD), coords=coords)
 
 
-def _draws(
+def futures(
     fit: Fit,
     posterior: xr.Dataset,
-    people: _People,
+    state: Array,
     edges: Array,
     rng: np.random.Generator,
-    *,
     money: bool,
-) -> Any:
-    """Yield for each draw purchases or revenue of each customer in each period."""
+) -> Iterator[tuple[Array, Array]]:
+    """Yield for each draw purchases and revenue of each customer in each period.
+
+    Parameters
+    ----------
+    posterior
+        Draws to use.
+    state
+        Each customer's state.
+    edges
+        When each period starts and ends, after the history's end (period, 2).
+    money
+        Whether revenue is drawn too; else it is NaN.
+    """
     model, history = purchase_model(fit), fit.data
     rows = purchase_rows(history)
-    row = rows.index[people.state]
+    row = rows.index[state]
     x, age = rows.columns["frequency"][row], rows.columns["age"][row]
-    cell = history.data["cell"].to_numpy()[people.state]
-    count, total = (v[people.state] for v in spent(history)) if money else (x, x)
+    cell = history.data["cell"].to_numpy()[state]
+    count, total = (v[state] for v in spent(history)) if money else (x, x)
     hyper = {n: flat(posterior, n) for n in model.parameters}
     spend = spend_model(fit) if money else None
     paid = {n: flat(posterior, n) for n in spend.parameters} if spend is not None else {}
     bounds, place = np.unique(edges, return_inverse=True)
     place = place.reshape(edges.shape)
-    for where, (result,) in fit.target.evaluate(posterior, ["p_alive"]):
+    for where, (result,) in fit.target.evaluate(posterior, ["p_alive"], hold=model.parameters):
         for i, chance in enumerate(result["p_alive"]):
             at = {n: v[where][i][cell] for n, v in hyper.items()}
             counts = model.future(at, x, age).counts(bounds, rng)
             counts = counts * (rng.random(row.size) < chance[row])[:, None]
             bought = counts[:, place[:, 1]] - counts[:, place[:, 0]]
             if not money:
-                yield bought
+                yield bought, np.full(bought.shape, np.nan)
                 continue
             p, q, v = (paid[n][where][i][cell] for n in ("p", "q", "v"))
             rate = rng.gamma(p * count + q) / (total + v)
-            yield rng.gamma(p[:, None] * bought) / rate[:, None]
+            yield bought, rng.gamma(p[:, None] * bought) / rate[:, None]
 
 
 def read_periods(periods: Sequence[Period], history: CustomerHistory) -> tuple[list[str], Array]:
@@ -226,7 +238,7 @@ def _bounds(period: Period) -> tuple[int, int, str]:
     return first, last, f"{period[0]} to {period[1]}"
 
 
-def _people(history: CustomerHistory, by: str, segments: Sequence[object] | None) -> _People:
+def _people(history: CustomerHistory, by: str, segments: Sequence[object] | None) -> People:
     """Return each customer's state and group."""
     data = history.data
     if (by == "segment") != (segments is not None):
@@ -237,13 +249,13 @@ def _people(history: CustomerHistory, by: str, segments: Sequence[object] | None
         state = data["customer_state"].to_numpy()
         if segments is not None:
             code, labels = segment_codes(history, segments)
-            return _People(state, code, ("segment",), {"segment": labels}, len(labels))
+            return People(state, code, ("segment",), {"segment": labels}, len(labels))
         coords = {CUSTOMER: data[CUSTOMER]}
-        return _People(state, np.arange(state.size), (CUSTOMER,), coords, state.size)
+        return People(state, np.arange(state.size), (CUSTOMER,), coords, state.size)
     state = np.repeat(np.arange(data.sizes["state"]), data["weight"].to_numpy())
     if by == MARKET:
         names = list(history.markets)
-        return _People(state, history.state_market()[state], (MARKET,), {MARKET: names}, len(names))
+        return People(state, history.state_market()[state], (MARKET,), {MARKET: names}, len(names))
     if by == "total":
-        return _People(state, np.zeros(state.size, dtype=int), (), {}, 1)
+        return People(state, np.zeros(state.size, dtype=int), (), {}, 1)
     raise SpecError(f"by={by!r}: choose from market, segment, customer, total.")

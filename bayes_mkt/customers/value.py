@@ -95,7 +95,12 @@ def expected_purchases(
     horizon = _positive("horizon", horizon)
     purchase_model(fit)
     group = grouping(fit.data, by, segments)
-    out = answer(fit, group, lambda part: part.p_alive * part.future.expected(horizon), mean=False)
+    out = answer(
+        fit,
+        group,
+        lambda part: part.p_alive * part.by_state(part.future.expected(horizon)),
+        mean=False,
+    )
     return out.rename("expected_purchases").assign_attrs(
         units="purchases",
         long_name=f"Expected purchases within {horizon:g} {fit.data.unit}",
@@ -140,7 +145,7 @@ def clv(
     by: By = "customer",
     *,
     margin: float = 1.0,
-    draws: int | None = 1000,
+    draws: int | None = 400,
     segments: Sequence[object] | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
@@ -180,7 +185,7 @@ def clv(
     span = None if horizon is None else _positive("horizon", horizon)
 
     def value(part: Part) -> Any:
-        purchases = part.p_alive * discounted(part.future, span, rate)
+        purchases = part.p_alive * part.by_state(discounted(part.future, span, rate))
         return margin * purchases * basket_mean(fit.data, part.spend)
 
     out = answer(fit, grouping(fit.data, by, segments), value, mean=False, draws=draws)
@@ -228,7 +233,7 @@ def customer_states(
     purchase_model(fit)
 
     def shares(part: Part) -> Any:
-        silent = part.future.silent(horizon)
+        silent = part.by_state(part.future.silent(horizon))
         parts = (part.p_alive * (1.0 - silent), part.p_alive * silent, 1.0 - part.p_alive)
         return np.stack(parts, axis=-1)
 
