@@ -1,5 +1,43 @@
 from . import report as report
 from . import simulate as simulate
+from .customers.check import check as check
+from .customers.comparisons import hazard_ratio as hazard_ratio
+from .customers.comparisons import probability_difference as probability_difference
+from .customers.comparisons import time_ratio as time_ratio
+from .customers.competing import competing_incidence as competing_incidence
+from .customers.contracts import ContractCohorts as ContractCohorts
+from .customers.contracts import ShiftedBetaGeometric as ShiftedBetaGeometric
+from .customers.contracts import contract_survival as contract_survival
+from .customers.contracts import renewal_rate as renewal_rate
+from .customers.first_purchases import FirstPurchases as FirstPurchases
+from .customers.hazard import Churn as Churn
+from .customers.hazard import SecondPurchase as SecondPurchase
+from .customers.history import CustomerHistory as CustomerHistory
+from .customers.history import Holdout as Holdout
+from .customers.lifetime import Lifetime as Lifetime
+from .customers.parametric import ParametricSurvival as ParametricSurvival
+from .customers.purchases import BGNBD as BGNBD
+from .customers.purchases import MBGNBD as MBGNBD
+from .customers.purchases import ParetoNBD as ParetoNBD
+from .customers.revenue import future_purchases as future_purchases
+from .customers.revenue import revenue as revenue
+from .customers.spend import GammaGamma as GammaGamma
+from .customers.subscriptions import Subscriptions as Subscriptions
+from .customers.survival import cumulative_incidence as cumulative_incidence
+from .customers.survival import hazard as hazard
+from .customers.survival import median_time as median_time
+from .customers.survival import never_return as never_return
+from .customers.survival import survival_function as survival_function
+from .customers.validation import forward_split as forward_split
+from .customers.validation import survival_calibration as survival_calibration
+from .customers.validation import survival_scores as survival_scores
+from .customers.value import clv as clv
+from .customers.value import customer_states as customer_states
+from .customers.value import expected_purchases as expected_purchases
+from .customers.value import next_basket as next_basket
+from .customers.value import p_alive as p_alive
+from .customers.windows import contact_list as contact_list
+from .customers.windows import contact_windows as contact_windows
 from .errors import BayesMktError as BayesMktError
 from .errors import ConvergenceWarning as ConvergenceWarning
 from .errors import DataError as DataError
@@ -78,6 +116,7 @@ from .targeting.ratio import check_assignment as check_assignment
 from .targeting.recommend import recommend as recommend
 from .targeting.recommend import recommendation_frontier as recommendation_frontier
 from .targeting.uplift import Uplift as Uplift
+from .transactions import Transactions as Transactions
 
 __all__: list[str]
 __version__: str

@@ -6,16 +6,15 @@ Engines disagree on date types, time zones and parsing; they agree on whole numb
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Final
+from typing import Final
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayes_mkt.errors import SpecError
 
-__all__ = ["Bound", "day_number", "iso_text", "moment_days", "text_days", "to_dates", "zone_text"]
+__all__ = ["Bound", "day_number", "iso_text", "moment_days", "text_days", "to_date", "zone_text"]
 
 Bound = str | dt.date | np.datetime64
 
@@ -56,9 +55,9 @@ def day_number(bound: Bound, name: str) -> int:
     raise SpecError(f"{name}={bound!r} is not a date. Give one such as '2024-03-04'.")
 
 
-def to_dates(days: Any) -> NDArray[np.datetime64]:
-    """Return days since 1970-01-01 as dates (same shape)."""
-    return np.asarray(days, dtype=np.int64).astype("datetime64[D]")
+def to_date(day: int) -> dt.date:
+    """Return a day since 1970-01-01 as a date."""
+    return dt.date(1970, 1, 1) + dt.timedelta(days=int(day))
 
 
 def moment_days(column: nw.Expr) -> nw.Expr:

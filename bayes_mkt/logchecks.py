@@ -11,7 +11,7 @@ from typing import Any, Final
 import narwhals as nw
 import numpy as np
 
-from bayes_mkt.days import iso_text, moment_days, text_days, to_dates, zone_text
+from bayes_mkt.days import iso_text, moment_days, text_days, to_date, zone_text
 from bayes_mkt.frames import Column, Problems, Rows, message
 from bayes_mkt.parse import counted, parse_dates, parse_labels, parse_numbers, show
 
@@ -248,7 +248,7 @@ def _sentence(
         parts = [
             "" if absent else show(value),
             "" if check.key == "customer" else f"of customer {show(who)}",
-            "" if check.key == "day" else f"on {to_dates(on)}",
+            "" if check.key == "day" else f"on {to_date(on)}",
         ]
         examples.append(" ".join(part for part in parts if part))
     more = f"; and {total - len(examples):,} more" if total > len(examples) else ""

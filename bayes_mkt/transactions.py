@@ -15,7 +15,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from bayes_mkt.days import Bound, day_number, to_dates
+from bayes_mkt.days import Bound, day_number, to_date
 from bayes_mkt.errors import DataError, SpecError
 from bayes_mkt.frames import Column, Problems, open_columns
 from bayes_mkt.logchecks import check_log, prepared, readable
@@ -135,7 +135,7 @@ class Transactions:
         log = prepared(selected, columns)
         if returns == "drop":
             log = log.filter(nw.col(AMOUNT) >= 0)
-        first, last = (date.item() for date in to_dates([found.first, found.last]))
+        first, last = to_date(found.first), to_date(found.last)
         return cls(
             log,
             first,

@@ -18,6 +18,7 @@ NAMES = (
     "refit",
     "roi_coverage",
     "samplers",
+    "second_purchase",
     "twin_coverage",
     "uplift_hillstrom",
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_mkt.days import day_number, iso_text, moment_days, text_days, to_dates, zone_text
+from bayes_mkt.days import day_number, iso_text, moment_days, text_days, to_date, zone_text
 from bayes_mkt.errors import SpecError
 
 
@@ -33,8 +33,8 @@ def test_days_of_text_are_those_of_the_calendar() -> None:
     assert found == days.astype(int).tolist()
 
 
-def test_days_turn_back_into_dates() -> None:
-    assert str(to_dates(day_number("2024-02-29", "end"))) == "2024-02-29"
+def test_days_turn_back_into_date() -> None:
+    assert str(to_date(day_number("2024-02-29", "end"))) == "2024-02-29"
 
 
 def test_time_zone_of_a_column_decides_the_day() -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_mkt.days import Bound, day_number, to_dates
+from bayes_mkt.days import Bound, day_number, to_date
 from bayes_mkt.dims import CUSTOMER, PRODUCT
 from bayes_mkt.errors import SpecError
 from bayes_mkt.frames import Column, Problems, counted, listed, read_columns
@@ -224,7 +224,7 @@ class PurchaseLog:
 
     def __repr__(self) -> str:
         """Return sizes and dates in one line."""
-        first, last = to_dates([int(self.data["day"].min()), self.end])
+        first, last = (to_date(day) for day in (int(self.data["day"].min()), self.end))
         who = counted(len(self.customers), "customer")
         what = counted(len(self.products), "product")
         lines = counted(self.data.sizes[LINE], "line")

@@ -1,0 +1,97 @@
+"""The baseline hazard: how it moves over time, and how markets deviate from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+
+from bayes_mkt.dims import MARKET
+
+Array = NDArray[Any]
+# A PyTensor variable; PyTensor's own types are too partial to help.
+Tensor = Any
+
+SHAPES = 4  # smooth functions by which a market's curve may deviate from the common one
+HSGP_TERMS = 12
+
+
+def walk_basis(steps: int, rank: int | None = None) -> Array:
+    """Return B such that B z, z ~ N(0, 1), is a centred random walk of total variance about one.
+
+    With C the cumulative sum over `steps` points, centred and divided by the root of their number,
+    B = U S from its singular value decomposition: C z and B z have the same distribution, but the
+    entries of z act on orthogonal curves, the smoothest first. The walk's SD from the first to the
+    last point is one, however many points there are.
+
+    Parameters
+    ----------
+    steps
+        Number of points, >= 1.
+    rank
+        How many curves to keep; None keeps all ``steps - 1``.
+
+    Returns
+    -------
+    ndarray
+        (steps, rank).
+
+    Examples
+    --------
+    >>> basis = walk_basis(5)
+    >>> basis.shape
+    (5, 4)
+    >>> bool(abs(basis.sum(axis=0)).max() < 1e-12)
+    True
+    """
+    if steps == 1:
+        return np.zeros((1, 0))
+    walk = np.tril(np.ones((steps, steps - 1)), k=-1) / np.sqrt(steps - 1.0)
+    left, size, _ = np.linalg.svd(walk - walk.mean(axis=0), full_matrices=False)
+    # Signs of singular vectors are arbitrary: the last entry is made positive.
+    basis = left * size * np.where(left[-1] < 0, -1.0, 1.0)
+    return np.ascontiguousarray(basis[:, :rank])
+
+
+def common_curve(spec: Any, cuts: Array) -> Tensor:
+    """Return the log of the baseline hazard relative to its scale, (interval,)."""
+    level = spec.prior("baseline_level").variable("baseline_level")
+    if len(cuts) == 1:
+        return level[None]
+    sd = spec.prior("baseline_sd").variable("baseline_sd")
+    if spec.baseline == "hsgp":
+        return level + sd * _smooth(spec, cuts)
+    basis = walk_basis(len(cuts))
+    pm.modelcontext(None).add_coord("walk", np.arange(basis.shape[1]))
+    step = pm.Normal("baseline_step", 0.0, 1.0, dims="walk")
+    return level + sd * pt.dot(pm.Data("walk_basis", basis), step)
+
+
+def market_curves(spec: Any, intervals: int) -> Tensor | None:
+    """Return by how much each market's log hazard deviates, broadcastable to (market, interval)."""
+    if spec.markets == "none":
+        return None
+    level = pm.Normal("market_offset", 0.0, 1.0, dims=MARKET)
+    curve = (spec.prior("market_sd").variable("market_sd") * level)[:, None]
+    if spec.markets == "level" or intervals == 1:
+        return curve
+    basis = walk_basis(intervals, SHAPES)
+    pm.modelcontext(None).add_coord("shape", np.arange(basis.shape[1]))
+    sd = spec.prior("shape_sd").variable("shape_sd")
+    offset = pm.Normal("shape_offset", 0.0, 1.0, dims=(MARKET, "shape"))
+    return curve + sd * pt.dot(offset, pm.Data("shape_basis", basis).T)
+
+
+def _smooth(spec: Any, cuts: Array) -> Tensor:
+    """Return a Gaussian process of unit variance over the intervals, by Hilbert space basis."""
+    middle = 0.5 * (np.concatenate([[0.0], cuts[:-1]]) + cuts) / cuts[-1]
+    scale = spec.prior("lengthscale").variable("lengthscale")
+    process = pm.gp.HSGP(m=[HSGP_TERMS], c=1.5, cov_func=pm.gp.cov.Matern32(1, ls=scale))
+    basis, root = process.prior_linearized((middle - 0.5)[:, None])
+    pm.modelcontext(None).add_coord("walk", np.arange(HSGP_TERMS))
+    step = pm.Normal("baseline_step", 0.0, 1.0, dims="walk")
+    # Centred, as the walk is: the level is a variable of its own.
+    return pt.dot(basis - basis.mean(axis=0), root * step)

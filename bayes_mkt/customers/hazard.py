@@ -1,0 +1,304 @@
+"""The discrete-time hazard model of second purchases and of churn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayes_mkt.customers.baseline import common_curve, market_curves
+from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, check_priors, effects
+from bayes_mkt.customers.never import NEVER_PRIORS, check_never, never_share
+from bayes_mkt.customers.points import Points, locate
+from bayes_mkt.customers.rows import Never, log_density, log_event, log_survival
+from bayes_mkt.customers.spells import CELL, INTERVAL, Spells, check_events, crude_rate
+from bayes_mkt.dims import FEATURE, MARKET
+from bayes_mkt.errors import SpecError
+from bayes_mkt.priors import Prior
+
+__all__ = ["Churn", "HazardModel", "SecondPurchase"]
+
+# A PyTensor variable; PyTensor's own types are too partial to help.
+Tensor = Any
+
+PRIORS: Mapping[str, Prior] = MappingProxyType(
+    {
+        **EFFECT_PRIORS,
+        "baseline_level": Prior("Normal", mu=0.0, sigma=2.0),
+        "baseline_sd": Prior("HalfNormal", sigma=1.5),
+        "lengthscale": Prior("LogNormal", mu=-1.0, sigma=0.3),
+        "market_sd": Prior("HalfNormal", sigma=0.5),
+        "shape_sd": Prior("HalfNormal", sigma=0.5),
+        "frailty_sd": Prior("HalfNormal", sigma=0.5),
+        **NEVER_PRIORS,
+    }
+)
+_CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "baseline": ("random_walk", "hsgp"),
+        "markets": ("shape", "level", "none"),
+        "effects": ("horseshoe", "normal"),
+        "never": ("none", "market", "regression"),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HazardModel:
+    """A hazard constant on intervals, pooled over markets; final as `SecondPurchase` and `Churn`.
+
+    For a customer of market m with covariates x who has had no event by the start of interval t,
+
+        P(event in t) = 1 - exp(-exp(f_t + g_mt + x'b + u)),
+        S(T) = pi + (1 - pi) exp(-exp(x'b + u) H_m(T)),    H_m(T) = sum_{t <= T} exp(f_t + g_mt),
+
+    that is, cloglog P = f + g + x'b + u, with the hazard spread evenly over the interval. As
+    covariates factor out of the sum, a spell costs two looks into H, however long it is.
+
+    Parameters
+    ----------
+    baseline
+        f: `"random_walk"` (default), whose SD from the first interval to the last is `baseline_sd`;
+        `"hsgp"`, a Matern-3/2 process of SD `baseline_sd` whose length scale is in units of the
+        horizon.
+    markets
+        g, by which markets deviate, partially pooled: `"shape"` (default) in level (`market_sd`)
+        and by four smooth curves (`shape_sd`); `"level"` alone; `"none"`.
+    effects
+        b: `"horseshoe"` (default), regularised; `"normal"` with the prior `effect`. Covariates are
+        centred, and numbers divided by their SD.
+    relevant
+        How many covariates are expected to matter, for the horseshoe; None takes a third.
+    never
+        pi, the share that never has the event: `"none"`; `"market"`, by market; `"regression"`, by
+        market and covariates: logit pi = never_level + x'e + v_m.
+    frailty
+        Whether cells of covariates and market have an effect u ~ N(0, frailty_sd) of their own.
+    priors
+        Replacements of default priors, by variable name.
+
+    Notes
+    -----
+    The baseline is measured relative to events per unit of time at risk in the data, so that priors
+    mean the same in days and in weeks.
+
+    With short follow-up pi is hardly distinguishable from a hazard that falls: compare prior and
+    posterior by `never_return`.
+
+    Effects are associations. They are causal only for covariates that were randomised.
+
+    References
+    ----------
+    Prentice and Gloeckler (1978), Biometrics 34 (grouped proportional hazards). Farewell (1982),
+    Biometrics 38 (long-term survivors). Piironen and Vehtari (2017), EJS 11 (horseshoe).
+    """
+
+    baseline: Literal["random_walk", "hsgp"] = "random_walk"
+    markets: Literal["shape", "level", "none"] = "shape"
+    effects: Literal["horseshoe", "normal"] = "horseshoe"
+    relevant: float | None = None
+    never: Literal["none", "market", "regression"] = "none"
+    frailty: bool = False
+    priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
+
+    on_demand: ClassVar[frozenset[str]] = frozenset(
+        {"survival", "log_hazard", "linear_predictor", "never_probability"}
+    )
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                choices = ", ".join(map(repr, allowed))
+                raise SpecError(f"{name}={getattr(self, name)!r}: choose from {choices}.")
+        if self.relevant is not None and not self.relevant > 0:
+            raise SpecError(f"relevant={self.relevant!r} must be > 0.")
+        check_priors(self.priors, PRIORS)
+        object.__setattr__(self, "priors", MappingProxyType(dict(self.priors)))
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+
+    def prior(self, name: str) -> Prior:
+        """Return the prior of a variable: the one given, else the default."""
+        return self.priors.get(name, PRIORS[name])
+
+    def check(self, data: Spells) -> None:
+        """Raise `SpecError` if this specification can't be built on `data`."""
+        check_events(data)
+        check_never(self, data)
+
+    def build(self, data: Spells) -> pm.Model:
+        """Return the PyMC model of `data`, to read, extend or sample.
+
+        Raises
+        ------
+        SpecError
+            If the specification doesn't fit the data.
+        """
+        self.check(data)
+        coords = {
+            MARKET: list(data.markets),
+            FEATURE: list(data.features),
+            INTERVAL: data.cuts,
+        }
+        with pm.Model(coords=coords) as model:
+            market = pm.Data("market_of_cell", data.data["market_of_cell"].values)
+            design = pm.Data("features", Coding.of(data).apply(data))
+            log_hazard = self._log_hazard(data)
+            linear = self._linear(data, design)
+            never = never_share(self, data, design, market)
+            clock = _Clock.of(log_hazard, market)
+            _likelihood(data, clock, linear, never)
+            moments = locate(data.cuts, data.cuts)
+            piece = pm.Data("moment_piece", moments.piece)
+            part = pm.Data("moment_part", moments.part)
+            total = pt.exp(linear)[:, None] * clock.grid(piece, part)
+            by_cell = None if never is None else never[:, None]
+            pm.Deterministic("survival", pt.exp(log_survival(total, by_cell)))
+        return model
+
+    def _log_hazard(self, data: Spells) -> Tensor:
+        """Return the log of each interval's hazard at x = 0, (market, interval)."""
+        curve = common_curve(self, data.cuts)[None, :]
+        if len(data.markets) > 1:
+            deviation = market_curves(self, len(data.cuts))
+            curve = curve if deviation is None else curve + deviation
+        scale = pm.Data("log_scale", np.log(crude_rate(data) * _lengths(data)))
+        one = pt.zeros((len(data.markets), 1)) if len(data.markets) == 1 else 0.0
+        whole = curve + scale + one
+        if len(data.markets) > 1 and self.markets == "none":
+            whole = pt.broadcast_to(whole, (len(data.markets), len(data.cuts)))
+        return pm.Deterministic("log_hazard", whole, dims=(MARKET, INTERVAL))
+
+    def _linear(self, data: Spells, design: Tensor) -> Tensor:
+        """Return x'b + u, (cell,)."""
+        linear = pt.zeros(design.shape[0])
+        if data.features:
+            linear = linear + pt.dot(design, effects(self, data))
+        if self.frailty:
+            pm.modelcontext(None).add_coord(CELL, np.arange(data.data.sizes[CELL]))
+            sd = self.prior("frailty_sd").variable("frailty_sd")
+            linear = linear + sd * pm.Normal("frailty_offset", 0.0, 1.0, dims=CELL)
+        return pm.Deterministic("linear_predictor", linear)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondPurchase(HazardModel):
+    """When one-time buyers buy a second time, and how many never do; see `HazardModel`.
+
+    Examples
+    --------
+    >>> SecondPurchase().never
+    'regression'
+    """
+
+    never: Literal["none", "market", "regression"] = "regression"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Churn(HazardModel):
+    """When subscriptions are cancelled; see `HazardModel`.
+
+    Examples
+    --------
+    >>> Churn(markets="level").never
+    'none'
+    """
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """The cumulative baseline hazard, to look up at any time.
+
+    Attributes
+    ----------
+    hazard, before
+        Of each interval, and the sum over the intervals before it; flat (market x interval).
+    log_hazard
+        Log of `hazard`, flat.
+    market
+        Market of each cell.
+    intervals
+        Number of intervals.
+    """
+
+    hazard: Tensor
+    before: Tensor
+    log_hazard: Tensor
+    market: Tensor
+    intervals: int
+
+    @classmethod
+    def of(cls, log_hazard: Tensor, market: Tensor) -> _Clock:
+        """Return the clock of log hazards (market, interval)."""
+        hazard = pt.exp(log_hazard)
+        intervals = len(pm.modelcontext(None).coords[INTERVAL])
+        earlier = pm.Data("earlier", np.triu(np.ones((intervals, intervals)), k=1))
+        before = pt.dot(hazard, earlier)
+        return cls(hazard.ravel(), before.ravel(), log_hazard.ravel(), market, intervals)
+
+    def at(self, cell: Tensor, piece: Tensor, part: Tensor) -> Tensor:
+        """Return the cumulative hazard of rows (row,)."""
+        where = self.market[cell] * self.intervals + piece
+        return self.before[where] + part * self.hazard[where]
+
+    def grid(self, piece: Tensor, part: Tensor) -> Tensor:
+        """Return the cumulative hazard of every cell at each of some times (cell, time)."""
+        where = (self.market * self.intervals)[:, None] + piece[None, :]
+        return self.before[where] + part[None, :] * self.hazard[where]
+
+
+def _likelihood(data: Spells, clock: _Clock, linear: Tensor, never: Never | None) -> None:
+    """Add the log-likelihood of the rows, each as often as it occurs."""
+    rows = data.data
+    happened = rows["event"].values > 0
+    rate = pt.exp(linear)
+    for name, chosen in (("ended", happened), ("open", ~happened)):
+        if not chosen.any():
+            continue
+        end = locate(data.cuts, rows["duration"].values[chosen])
+        cell = pm.Data(f"{name}_cell", rows["cell_of_row"].values[chosen])
+        count = pm.Data(f"{name}_count", rows["count"].values[chosen])
+        share = _share(data, end) if name == "ended" else np.zeros(1)
+        piece = pm.Data(f"{name}_piece", end.piece)
+        part = pm.Data(f"{name}_part", end.part - share)
+        before = rate[cell] * clock.at(cell, piece, part)
+        some = None if never is None else never[cell]
+        if name == "open":
+            value = log_survival(before, some)
+        else:
+            where = clock.market[cell] * clock.intervals + piece
+            if data.resolution > 0:
+                within = rate[cell] * clock.hazard[where] * pm.Data("ended_share", share)
+                value = log_event(before, within, some)
+            else:
+                length = pm.Data("ended_log_length", np.log(_lengths(data)[end.piece]))
+                at_end = linear[cell] + clock.log_hazard[where] - length
+                value = log_density(before, at_end, some)
+        entry = rows["entry"].values[chosen]
+        if (entry > 0).any():
+            start = locate(data.cuts, entry)
+            point = (
+                pm.Data(f"{name}_entry_piece", start.piece),
+                pm.Data(f"{name}_entry_part", start.part),
+            )
+            value = value - log_survival(rate[cell] * clock.at(cell, *point), some)
+        pm.Potential(f"{name}_spells", pt.dot(count, value))
+
+
+def _share(data: Spells, end: Points) -> np.ndarray:
+    """Return which share of its interval the time takes in which an event is known to lie."""
+    return np.asarray(data.resolution / _lengths(data)[end.piece])
+
+
+def _lengths(data: Spells) -> np.ndarray:
+    """Return the lengths of the intervals."""
+    return np.diff(np.concatenate([[0.0], data.cuts]))

@@ -1,0 +1,146 @@
+"""What customers spend on a purchase: Gamma-Gamma, pooled over markets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayes_mkt.customers.history import CustomerHistory
+from bayes_mkt.customers.pooling import (
+    COVARIATE_EFFECT,
+    MARKET_SD,
+    by_profile,
+    checked_priors,
+    profile_dim,
+)
+from bayes_mkt.customers.purchases import profile_names
+from bayes_mkt.customers.states import spend_rows
+from bayes_mkt.errors import DataError
+from bayes_mkt.priors import Prior
+
+__all__ = ["GammaGamma"]
+
+_PRIORS: Final = {
+    "spend_mean": Prior("LogNormal", mu=0.0, sigma=1.0),
+    "spend_shape": Prior("LogNormal", mu=1.0, sigma=1.0),
+    "spend_tail": Prior("LogNormal", mu=1.0, sigma=1.0),
+    "spend_market_sd": MARKET_SD,
+}
+_EFFECT: Final = "spend_mean_effect"
+
+
+@dataclass(frozen=True)
+class GammaGamma:
+    r"""Gamma-Gamma: what a customer pays for a purchase varies around their own mean.
+
+    A basket is Gamma(p, nu), and nu ~ Gamma(q, v) over customers. With the mean z of x repeat
+    purchases:
+
+        log L = lnG(px+q) - lnG(px) - lnG(q) + q ln v + (px-1) ln z + px ln x - (px+q) ln(xz + v).
+
+    A market has theta = (ln spend_mean, ln spend_shape, ln spend_tail), with p = spend_shape,
+    q = 1 + spend_tail, and v = spend_mean (q-1) / p, so that the mean basket over customers,
+    p v / (q-1), is `spend_mean`. That is stated in multiples of the mean basket in the data: the
+    priors then don't depend on the currency.
+
+    Parameters
+    ----------
+    priors
+        Replacements, by variable: `spend_mean` LN(0, 1) times the mean basket of the data,
+        `spend_shape` LN(1, 1), `spend_tail` LN(1, 1), `spend_market_sd` N+(0.5); with covariates
+        `spend_mean_effect` N(0, 0.5).
+
+    Notes
+    -----
+    Only repeat purchases count, of customers who paid more than nothing for them. Spend is taken to
+    be independent of how often customers buy; `check` tests that.
+
+    References
+    ----------
+    Fader, Hardie, Lee (2005), RFM and CLV: using iso-value curves for customer base analysis,
+    Journal of Marketing Research 42. Fader, Hardie (2013), The Gamma-Gamma model of monetary value.
+
+    Examples
+    --------
+    >>> GammaGamma().parameters
+    ('p', 'q', 'v')
+    """
+
+    priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
+
+    parameters: ClassVar[tuple[str, ...]] = ("p", "q", "v")
+    on_demand: ClassVar[frozenset[str]] = frozenset({"spend_log_likelihood"})
+
+    def __post_init__(self) -> None:
+        known = {**_PRIORS, _EFFECT: COVARIATE_EFFECT}
+        object.__setattr__(self, "priors", checked_priors(self.priors, known))
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+
+    def build(self, history: CustomerHistory) -> pm.Model:
+        """Return the PyMC model of `history`, to read, extend or sample."""
+        with pm.Model(coords=self.coords(history)) as model:
+            self.add(history)
+        return model
+
+    def coords(self, history: CustomerHistory) -> dict[str, Any]:
+        """Return the coordinates of the model's dimensions."""
+        names = [name for name in _PRIORS if not name.endswith("_market_sd")]
+        return {
+            profile_dim(history): profile_names(history),
+            "market": list(history.markets),
+            "spend_parameter": names,
+            "spend_parameter_bis": names,
+        }
+
+    def add(self, history: CustomerHistory) -> None:
+        """Add variables and likelihood to the model in context.
+
+        Raises
+        ------
+        DataError
+            If the history has no amounts, or nobody has bought again.
+        """
+        if not history.has_spend:
+            raise DataError("The history has no amounts. Name their column by amount=.")
+        rows = spend_rows(history)
+        if not rows.weight.size:
+            raise DataError(
+                "Nobody bought again for more than nothing: there is no repeat purchase whose "
+                "amount could be modelled. Leave out spend=, or take a longer history."
+            )
+        x, mean = rows.columns["frequency"], rows.columns["mean_spend"]
+        scale = pm.Data("spend_scale", float(np.average(mean, weights=rows.weight)))
+        names = [name for name in _PRIORS if not name.endswith("_market_sd")]
+        population = {name: pt.log(self._prior(name).variable(name)) for name in names}
+        effects = {"spend_mean": self._prior(_EFFECT)}
+        theta = by_profile("spend", population, history, self._prior("spend_market_sd"), effects)
+        tail, p = pt.exp(theta["spend_tail"]), pt.exp(theta["spend_shape"])
+        v = scale * pt.exp(theta["spend_mean"]) * tail / p
+        dim = profile_dim(history)
+        hyper = {
+            name: pm.Deterministic(name, value, dims=dim)
+            for name, value in (("p", p), ("q", 1.0 + tail), ("v", v))
+        }
+        profile = pm.Data("spend_profile", rows.profile)
+        p, q, v = (hyper[name][profile] for name in self.parameters)
+        count, paid = pm.Data("spend_count", x), pm.Data("mean_spend", mean)
+        # p x ln x and p x ln z together: what was spent in all.
+        px, total = p * count, count * paid
+        each = pt.gammaln(px + q) - pt.gammaln(px) - pt.gammaln(q) + q * pt.log(v)
+        each = each + px * pt.log(total) - pt.log(paid) - (px + q) * pt.log(total + v)
+        summed = pt.dot(pm.Data("spend_weight", rows.weight), each)
+        pm.Deterministic("spend_log_likelihood", summed)
+        pm.Potential("spend", summed)
+
+    def _prior(self, name: str) -> Prior:
+        return self.priors.get(name, {**_PRIORS, _EFFECT: COVARIATE_EFFECT}[name])

@@ -1,0 +1,261 @@
+"""What a hazard model says of time: survival, hazard, incidence, median, and who never comes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_mkt import seeds
+from bayes_mkt.customers.predict import averaged, check_times, labelled
+from bayes_mkt.customers.spells import CELL, INTERVAL, Spells
+from bayes_mkt.dims import CUSTOMER, MARKET
+from bayes_mkt.errors import SpecError
+from bayes_mkt.fit import Fit, usable
+
+__all__ = ["cumulative_incidence", "hazard", "median_time", "never_return", "survival_function"]
+
+Array = NDArray[Any]
+By = Literal["market", "cell", "customer"]
+TIME = "time"
+PRIOR_DRAWS = 500
+INFORMED = 0.75  # share of the prior's variance that data must take away
+
+
+def survival_function(
+    fit: Fit,
+    times: Any = None,
+    customers: Spells | None = None,
+    by: By = "market",
+    *,
+    allow_unconverged: bool = False,
+) -> xr.DataArray:
+    """Return the probability of no event by some times, S(t) = P(T > t).
+
+    Parameters
+    ----------
+    fit
+        A fitted `SecondPurchase`, `Churn` or `ParametricSurvival`.
+    times
+        Since the spell's origin, ascending, up to the last interval's end; None takes the ends of
+        all intervals.
+    customers
+        Whose survival; None means those of the fit. In markets that the fit doesn't know,
+        deviations are drawn from their population.
+    by
+        `"market"` (default): the mean over each market's customers; `"cell"`: each combination of
+        market and covariates; `"customer"`: each customer of `customers` without an event so far.
+    allow_unconverged
+        Whether to answer from draws whose verdict failed; the result is marked.
+
+    Returns
+    -------
+    DataArray
+        Dims ``chain, draw, by, time``, a probability.
+
+    Raises
+    ------
+    SpecError
+        For times outside the intervals.
+    SamplingError
+        If the fit's verdict failed and `allow_unconverged` is false.
+
+    Notes
+    -----
+    Covariates of episodes count as if they stayed as they are.
+    """
+    marks = usable(fit, allow_unconverged)
+    data = fit.data if customers is None else customers
+    at = _times(fit, times)
+    weights, coords = group_weights(data, by)
+    values = averaged(fit, data, at, weights)
+    out = labelled(fit, values, (by, TIME), **coords, **{TIME: at})
+    out[TIME].attrs["units"] = fit.data.unit
+    return out.assign_attrs(units="1", long_name="Survival", **marks).rename("survival")
+
+
+def cumulative_incidence(
+    fit: Fit,
+    times: Any = None,
+    customers: Spells | None = None,
+    by: By = "market",
+    *,
+    allow_unconverged: bool = False,
+) -> xr.DataArray:
+    """Return the probability of the event by some times, P(T <= t) = 1 - S(t).
+
+    Parameters, returns and raises are those of `survival_function`.
+    """
+    survived = survival_function(fit, times, customers, by, allow_unconverged=allow_unconverged)
+    out = (1.0 - survived).assign_attrs(survived.attrs)
+    return out.assign_attrs(long_name="Cumulative incidence").rename("cumulative_incidence")
+
+
+def hazard(
+    fit: Fit,
+    customers: Spells | None = None,
+    by: By = "market",
+    *,
+    allow_unconverged: bool = False,
+) -> xr.DataArray:
+    """Return the probability of the event in each interval, given none before it.
+
+    h_t = 1 - S(t) / S(t - 1), S the mean survival of the customers asked about. It falls over time
+    also where no customer's own hazard does, as those who are left are less and less likely to
+    come.
+
+    Parameters
+    ----------
+    fit, customers, by, allow_unconverged
+        As in `survival_function`.
+
+    Returns
+    -------
+    DataArray
+        Dims ``chain, draw, by, interval``; coordinate `interval` holds the interval's end.
+    """
+    survived = survival_function(fit, None, customers, by, allow_unconverged=allow_unconverged)
+    values = survived.to_numpy()
+    before = np.concatenate([np.ones_like(values[..., :1]), values[..., :-1]], axis=-1)
+    stay = np.divide(values, before, out=np.zeros_like(values), where=before > 0)
+    out = survived.rename({TIME: INTERVAL}).copy(data=1.0 - stay)
+    return out.assign_attrs(long_name="Hazard").rename("hazard")
+
+
+def median_time(
+    fit: Fit,
+    customers: Spells | None = None,
+    by: By = "market",
+    *,
+    share: float = 0.5,
+    allow_unconverged: bool = False,
+) -> xr.DataArray:
+    """Return the time by which half of the customers have had the event.
+
+    The smallest t with S(t) <= 1 - share, log-linear between the ends of intervals.
+
+    Parameters
+    ----------
+    fit, customers, by, allow_unconverged
+        As in `survival_function`.
+    share
+        Another share than a half.
+
+    Returns
+    -------
+    DataArray
+        Dims ``chain, draw, by``, in the data's unit of time; infinite where the share isn't
+        reached by the last interval's end.
+    """
+    if not 0 < share < 1:
+        raise SpecError(f"share={share!r} must lie between 0 and 1.")
+    survived = survival_function(fit, None, customers, by, allow_unconverged=allow_unconverged)
+    ends = np.concatenate([[0.0], survived[TIME].to_numpy()])
+    curve = np.concatenate([np.ones_like(survived.values[..., :1]), survived.values], axis=-1)
+    log, level = np.log(np.maximum(curve, 1e-300)), np.log(1.0 - share)
+    reached = log[..., -1] <= level
+    after = np.argmax(log <= level, axis=-1)  # the first end at which the level is reached
+    after = np.where(reached, after, 1)
+    high = np.take_along_axis(log, after[..., None] - 1, -1)[..., 0]
+    low = np.take_along_axis(log, after[..., None], -1)[..., 0]
+    part = np.divide(high - level, high - low, out=np.zeros_like(high), where=high > low)
+    time = ends[after - 1] + part * (ends[after] - ends[after - 1])
+    out = survived.isel({TIME: 0}, drop=True).copy(data=np.where(reached, time, np.inf))
+    attrs = {**out.attrs, "units": fit.data.unit, "long_name": "Median time"}
+    return out.drop_attrs().assign_attrs(attrs).rename("median_time")
+
+
+def never_return(
+    fit: Fit, by: By = "market", *, seed: int = 0, allow_unconverged: bool = False
+) -> xr.DataArray:
+    """Return the share of customers who never have the event, and whether data or prior say so.
+
+    Within any follow-up, a customer who never comes looks like one who hasn't come yet. So the
+    spread of each share's logit is compared with what it was before the data were seen:
+
+        contraction = 1 - Var(logit pi | data) / Var(logit pi).
+
+    Parameters
+    ----------
+    fit
+        A fitted `SecondPurchase` or `Churn` with `never` other than `"none"`.
+    by
+        As in `survival_function`.
+    seed
+        Of the draws of the prior.
+    allow_unconverged
+        Whether to answer from draws whose verdict failed; the result is marked.
+
+    Returns
+    -------
+    DataArray
+        Dims ``chain, draw, by``, a share. Coordinates along `by`: `contraction`, and
+        `prior_driven`, true where it is below 0.75: the share then is mostly an assumption, and the
+        figure shouldn't be used without saying so.
+
+    Raises
+    ------
+    SpecError
+        If the model has no never-returners.
+    """
+    marks = usable(fit, allow_unconverged)
+    if getattr(fit.spec, "never", "none") == "none":
+        raise SpecError("The model was fitted with never='none': nobody never comes.")
+    weights, coords = group_weights(fit.data, by)
+    parts = [
+        result["never_probability"] @ weights.T
+        for _, (result,) in fit.target.evaluate(fit.posterior, ["never_probability"])
+    ]
+    share = np.concatenate(parts)
+    before = _prior_share(fit, seed) @ weights.T
+    spread = [np.var(_logit(values), axis=0) for values in (share, before)]
+    contraction = 1.0 - spread[0] / spread[1]
+    about = {"contraction": (by, contraction), "prior_driven": (by, contraction < INFORMED)}
+    out = labelled(fit, share, (by,), **coords, **about)
+    return out.assign_attrs(
+        units="1", long_name="Share that never returns", seed=seed, **marks
+    ).rename("never_return")
+
+
+def group_weights(data: Spells, by: By) -> tuple[Array, dict[str, Any]]:
+    """Return the weight of each cell in each group (group, cell), and the groups' coordinate."""
+    cells = data.data.sizes[CELL]
+    if by == "cell":
+        return np.eye(cells), {}
+    if by == "customer":
+        of = data.data["cell_of_customer"].values
+        weights = np.zeros((len(of), cells))
+        weights[np.arange(len(of)), of] = 1.0
+        return weights, {CUSTOMER: data.data[CUSTOMER].values}
+    if by != "market":
+        raise SpecError(f"by={by!r}: choose from 'market', 'cell', 'customer'.")
+    count = np.bincount(data.data["cell_of_row"].values, data.data["count"].values, minlength=cells)
+    market = data.data["market_of_cell"].values
+    weights = np.where(market[None, :] == np.arange(len(data.markets))[:, None], count, 0.0)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return weights, {MARKET: list(data.markets)}
+
+
+def _times(fit: Fit, times: Any) -> Array:
+    cuts = fit.data.cuts
+    return cuts if times is None else check_times(times, float(cuts[-1]), fit.data.unit)
+
+
+def _logit(share: Array) -> Array:
+    clipped = np.clip(share, 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+
+
+def _prior_share(fit: Fit, seed: int) -> Array:
+    """Return prior draws of the share of each cell (draw, cell)."""
+    drawn = pm.draw(
+        fit.target.model["never_probability"],
+        draws=PRIOR_DRAWS,
+        random_seed=seeds.integer(seed, "prior never"),
+        mode="FAST_COMPILE",
+    )
+    return np.asarray(drawn)
