@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import helmert
 
 from bayes_mkt.frames import Column, Problems, counted, listed
 
@@ -58,9 +59,8 @@ class Feature:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the feature's columns in the design."""
-        levels = self.levels if len(self.levels) > 2 else self.levels[1:]
-        named = tuple(f"{self.name}={level}" for level in levels)
-        return (f"{self.name} (slope)", *named) if self.sloped else named
+        contrasts = tuple(f"{self.name} [{j}]" for j in range(1, len(self.levels)))
+        return (f"{self.name} (slope)", *contrasts) if self.sloped else contrasts
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -69,9 +69,14 @@ class Feature:
 
     @property
     def table(self) -> Array:
-        """Return the columns of each code, centred over customers (code, column)."""
-        indicators = np.eye(len(self.levels))
-        parts = indicators if len(self.levels) > 2 else indicators[:, 1:]
+        """Return the columns of each code, centred over customers (code, column).
+
+        Independent effects of equal spread of each level, less their mean over customers, are
+        those of orthonormal contrasts between levels: one dimension fewer, of which nothing could
+        be learned. Of two levels one column is the second's indicator.
+        """
+        count = len(self.levels)
+        parts = np.eye(count)[:, 1:] if count < 3 else helmert(count).T
         if self.sloped:
             parts = np.column_stack([self.scores, parts])
         return np.asarray(parts - np.asarray(self.share) @ parts)

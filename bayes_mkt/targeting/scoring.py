@@ -92,7 +92,8 @@ def score_set(
         "parent_of": np.array([max(parent_position(trained, log, fit, items), 0)]),
         "window_of": np.array([0]),
     }
-    drawn = fresh(posterior, place < 0, parent_position(trained, log, fit, items) < 0, seed)
+    parent = parent_position(trained, log, fit, items)
+    drawn = fresh(posterior, place < 0, parent < 0, trained.encoding.groups, seed)
     parts = [
         (result["probability"][..., 0], result["buyer_spend"][..., 0])
         for _, (result,) in fit.target.evaluate(drawn, ["probability", "buyer_spend"], data=[data])
@@ -119,7 +120,13 @@ def parent_position(trained: Windows, log: PurchaseLog, fit: Fit, items: Array) 
     return trained.parents.index(name) if name in trained.parents else -1
 
 
-def fresh(posterior: xr.Dataset, new_set: bool, new_parent: bool, seed: int) -> xr.Dataset:
+def fresh(
+    posterior: xr.Dataset,
+    new_set: bool,
+    new_parent: bool,
+    column_groups: tuple[str, ...],
+    seed: int,
+) -> xr.Dataset:
     """Return draws with the effects in first place drawn anew for what training hasn't seen."""
     rng = seeds.generator(seed, "new effects")
     scales = {"window_effect": "window_sd"}
@@ -137,11 +144,7 @@ def fresh(posterior: xr.Dataset, new_set: bool, new_parent: bool, seed: int) -> 
         slope = posterior["slope"].transpose("chain", "draw", "column", "set").to_numpy().copy()
         by_group = posterior["slope_sd"].transpose("chain", "draw", "group").to_numpy()
         groups = [str(g) for g in posterior["group"].to_numpy()]
-        own = [groups.index(_group_of(str(c), groups)) for c in posterior["column"].to_numpy()]
+        own = [groups.index(group) for group in column_groups]
         slope[..., 0] = rng.normal(size=slope.shape[:-1]) * by_group[..., own]
         changed["slope"] = (("chain", "draw", "column", "set"), slope)
     return posterior.assign(changed)
-
-
-def _group_of(column: str, groups: list[str]) -> str:
-    return column if column in groups else column.rpartition("=")[0]

@@ -163,3 +163,12 @@ def test_spec_is_held_to_the_campaign() -> None:
     with pytest.raises(bm.SpecError, match="no such variable"):
         bm.Uplift(priors={"tau": bm.Prior("Normal", mu=0.0, sigma=1.0)})
     assert bm.Uplift(spend="gamma").outcome_of(camp) == "bought"
+
+
+def test_contrasts_leave_the_prior_of_levels_as_it_is() -> None:
+    """Effects of levels, independent and less their mean over customers, covary alike."""
+    camp = bm.Campaign.from_frame(frame(), **READ, bins=4)
+    for feature in camp.encoding.features:
+        centred = np.eye(len(feature.levels)) - np.asarray(feature.share)
+        assert feature.table.shape[1] == len(feature.levels) - 1
+        assert np.allclose(feature.table @ feature.table.T, centred @ centred.T)
