@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,10 @@ def spark() -> Iterator[Any]:
     builder = sql.SparkSession.builder.master("local[1]")
     for name, value in settings.items():
         builder = builder.config(name, value)
-    session = builder.getOrCreate()
+    with warnings.catch_warnings():
+        # JAX warns of forks, whose threads could deadlock; the child here goes on as Java at once.
+        warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+        session = builder.getOrCreate()
     yield session
     session.stop()
 

@@ -43,7 +43,7 @@ def per_customer(log: Transactions, end: Bound, covariates: Sequence[str]) -> nw
     spend = [millionths.alias(SPEND)] if log.has_amount else []
     rows = rows.select(
         CUSTOMER,
-        nw.col("frequency"),
+        nw.col("frequency").cast(nw.Int64),  # a sum is a decimal on some engines
         *spend,
         recency=nw.col("last_day") - nw.col(FIRST_DAY),
         age=nw.lit(last) - nw.col(FIRST_DAY),
@@ -73,10 +73,10 @@ def with_holdout(
     days = log.purchase_days(end=until).filter(nw.col(DAY) > day_number(end, "end"))
     sums = [nw.col(AMOUNT).sum().alias("holdout_spend")] if log.has_amount else []
     held = days.group_by(CUSTOMER).agg(nw.len().alias(HELD), *sums)
-    names = [HELD, *(["holdout_spend"] if log.has_amount else [])]
-    return rows.join(held, on=CUSTOMER, how="left").with_columns(
-        *(nw.col(name).fill_null(0) for name in names)
-    )
+    filled = [nw.col(HELD).fill_null(0).cast(nw.Int64)]
+    if log.has_amount:
+        filled.append(nw.col("holdout_spend").fill_null(0.0))
+    return rows.join(held, on=CUSTOMER, how="left").with_columns(*filled)
 
 
 def tied(rows: nw.LazyFrame[Any], keys: Sequence[str]) -> nw.LazyFrame[Any]:

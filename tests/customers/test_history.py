@@ -78,6 +78,9 @@ def test_every_engine_gives_the_same_history(engine: str) -> None:
             frame, **made.columns, keep_customers=keep
         )
         assert found == expected
+        for name in ("frequency", "recency", "age", "weight"):
+            assert found.data[name].dtype == np.int64
+        assert other.data["holdout"].dtype == np.int64
         for name in held.data:
             np.testing.assert_allclose(other.data[name], held.data[name], rtol=1e-12)
 

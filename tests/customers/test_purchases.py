@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytensor
 import pytest
 from pytensor.graph.replace import clone_replace
@@ -140,3 +141,35 @@ def test_spend_needs_amounts_and_repeat_purchases() -> None:
         bm.Lifetime(spend=bm.GammaGamma()).build(history(amount=None))
     with pytest.raises(bm.DataError, match="Nobody bought again"):
         bm.GammaGamma().build(history(end="2024-01-05"))
+
+
+EXTREMES = {
+    "one customer": [("ann", "2024-01-01"), ("ann", "2024-01-09")],
+    "one purchase": [("ann", "2024-01-01")],
+    "nobody came back": [("ann", "2024-01-01"), ("bob", "2024-01-09"), ("cat", "2024-01-09")],
+    "all on the last day": [("ann", "2024-01-31"), ("bob", "2024-01-31")],
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_small_histories_have_a_density(name: str) -> None:
+    for rows in EXTREMES.values():
+        assert np.isfinite(log_likelihood(SPECS[name](), small(rows), HYPER[name]))
+
+
+def test_one_purchase_has_an_answer() -> None:
+    fit = fixed(bm.MBGNBD(), small(EXTREMES["one purchase"]), **HYPER["MBGNBD"])
+    alive = bm.p_alive(fit)
+    assert ((alive > 0) & (alive < 1)).all()
+
+
+@pytest.mark.parametrize("name", ["BGNBD", "ParetoNBD"])
+def test_gradients_stay_finite_where_age_equals_recency(name: str) -> None:
+    model = SPECS[name]().build(history(end="2024-01-31", market=None))
+    gradient = model.compile_dlogp(mode="FAST_COMPILE")
+    assert np.isfinite(gradient(model.initial_point(random_seed=1))).all()
+
+
+def small(rows: list[tuple[str, str]]) -> bm.CustomerHistory:
+    frame = pd.DataFrame(rows, columns=["who", "on"])
+    return bm.CustomerHistory.from_transactions(frame, customer="who", date="on", end="2024-01-31")
