@@ -47,7 +47,7 @@ notebooks: $(DEV) ## Execute the notebooks in place.
 	$(BIN)/python notebooks/execute.py
 
 lock: $(BASE) ## Write the lock files anew from pyproject.toml.
-	$(COMPILE) --upgrade --extra engines --extra docs --group dev --group build \
+	$(COMPILE) --upgrade --extra engines --extra spark --extra docs --group dev --group build \
 		--output-file requirements-dev.txt
 	$(COMPILE) --constraints requirements-dev.txt --output-file requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes \

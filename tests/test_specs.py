@@ -22,7 +22,24 @@ SPECS: dict[str, Any] = {
         media_prior="coefficient",
         intercept="reference",
         knots=5,
-        seasonality=bm.Fourier(order=3),
+        adstock_pooling="partial",
+        saturation_pooling="none",
+        smooth_trend=bm.HSGP(terms=7),
+        seasonality=bm.Fourier(order=3, by_region=True),
+        events=bm.Events({"fair": ["2024-05-01"]}, spread=1),
+        time_varying=bm.HSGP(boundary=2.0),
+        likelihood=bm.StudentTLikelihood(),
+        lift_tests=[
+            bm.LiftTest(
+                channel="tv",
+                regions=["a", "b"],
+                start="2024-01-01",
+                end="2024-02-01",
+                spend_change=-10.0,
+                lift=-3.0,
+                se=1.0,
+            )
+        ],
         priors={
             "sigma": bm.Prior("HalfNormal", sigma=2.0),
             "roi": bm.Prior("LogNormal", mu=[0.1, 0.2], sigma=0.9),
@@ -53,10 +70,17 @@ def test_a_table_says_what_it_is() -> None:
         "saturation": {"type": "HillSaturation", "slope": 1.0},
         "order": "adstock_first",
         "pooling": "partial",
+        "adstock_pooling": "full",
+        "saturation_pooling": "full",
         "media_prior": "roi",
         "intercept": "reference",
         "knots": 2,
+        "smooth_trend": None,
         "seasonality": None,
+        "events": None,
+        "time_varying": None,
+        "likelihood": {"type": "NormalLikelihood"},
+        "lift_tests": [],
         "priors": None,
     }
 
