@@ -60,6 +60,7 @@ from .media_mix.budget import allocate_budget as allocate_budget
 from .media_mix.counterfactual import adstock_weights as adstock_weights
 from .media_mix.counterfactual import baseline_sales as baseline_sales
 from .media_mix.counterfactual import contributions as contributions
+from .media_mix.counterfactual import control_contributions as control_contributions
 from .media_mix.counterfactual import expected_sales as expected_sales
 from .media_mix.counterfactual import incremental_sales as incremental_sales
 from .media_mix.estimand import Estimand as Estimand

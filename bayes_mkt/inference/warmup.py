@@ -12,8 +12,9 @@ from bayes_mkt.inference.mode import Gradient, curvature
 MAX_DENSE = 200
 SLOW = 0.9
 QUICK = 0.5
-# Means of chains that differ by more than this, in variances within them, are still apart.
-APART = 2.0
+# Means of chains that differ by more than this, in variances within them, are still apart. Slow
+# chains that have arrived differ by less, even where they hardly move within a lesson.
+APART = 30.0
 MAX_REACH = 8.0
 MAX_LENGTH = 1000
 
@@ -160,13 +161,14 @@ def _autocorrelation(draws: np.ndarray) -> float:
     taken out, and what they don't agree on yet says nothing.
     """
     time = np.arange(draws.shape[1]) - 0.5 * (draws.shape[1] - 1)
-    centered = draws - draws.mean(axis=1, keepdims=True)
+    # About the mean of all: within so few draws a slow chain hardly leaves its own.
+    centered = draws - draws.mean(axis=(0, 1))
     drift = time @ centered.mean(axis=0) / (time @ time)
     centered = centered - time[:, None] * drift
-    within = np.maximum((centered**2).mean(axis=(0, 1)), 1e-300)
-    agreed = draws.mean(axis=1).var(axis=0) <= APART * within
+    variance = np.maximum((centered**2).mean(axis=(0, 1)), 1e-300)
+    between = centered.mean(axis=1).var(axis=0)
+    agreed = between <= APART * (variance - between)
     if not agreed.any():
         return QUICK
-    covariance = (centered[:, 1:] * centered[:, :-1]).sum(axis=(0, 1))
-    size = draws.shape[0] * draws.shape[1]
-    return float((covariance / (size * within))[agreed].max())
+    covariance = (centered[:, 1:] * centered[:, :-1]).mean(axis=(0, 1))
+    return float((covariance / variance)[agreed].max())

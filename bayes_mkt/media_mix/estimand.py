@@ -94,6 +94,14 @@ class Estimand:
         """
         return cls(spend_window=window, carryover=False, carry_in=True)
 
+    @classmethod
+    def pymc_marketing(cls, window: Window | None = None) -> Estimand:
+        """Return pymc-marketing's convention: what spend in a window causes, in it and after it.
+
+        Carry-out counts, carry-in from earlier spend doesn't. It is the default of this class.
+        """
+        return cls(spend_window=window, carryover=True, carry_in=False)
+
     def resolve(self, panel: MediaPanel, max_lag: int) -> Question:
         """Return the estimand as masks over the panel.
 

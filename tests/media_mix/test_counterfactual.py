@@ -268,3 +268,31 @@ def test_effects_are_what_was_fitted_whatever_the_plan(fitted: bm.Fit) -> None:
     exposure = data.data["exposure"].to_numpy() * 0.5
     expected = by_hand.contribution(fitted.spec, data, draw, exposure).sum(axis=(0, 1))
     close(half.isel(chain=0, draw=0, multiplier=0), expected)
+
+
+def test_controls_and_media_and_the_rest_add_up(fitted: bm.Fit) -> None:
+    """Setting a control to its reference lowers expected sales by its contribution."""
+    panel = fitted.data
+    zero = dict.fromkeys(panel.controls, 0.0)
+    cells = bm.control_contributions(fitted, ("region", "date", "control"), reference=zero)
+    assert cells.dims == ("chain", "draw", "region", "date", "control")
+    plan = bm.MediaPlan.repeat(panel, 6)
+    ahead = bm.forecast(fitted, plan, seed=1)["expected_sales"]
+    off = bm.MediaPlan(plan.data.assign(controls=plan.data["controls"] * 0.0))
+    without = bm.forecast(fitted, off, seed=1)["expected_sales"]
+    change = plan.data["controls"] / panel.data["controls"].std(("region", "date"))
+    heads = by_hand.heads(panel) * by_hand.sales_scale(panel)[1]
+    effect = fitted.posterior["region_control_effect"]
+    unit = xr.DataArray(heads, coords={"region": panel.data["region"]})
+    expected = (effect * change * unit).sum("control").transpose(*ahead.dims)
+    np.testing.assert_allclose(ahead - without, expected, rtol=1e-6, atol=1e-6 * float(ahead.max()))
+    own = panel.data["controls"] / panel.data["controls"].std(("region", "date"))
+    inside = (effect * own * unit).transpose(*cells.dims)
+    np.testing.assert_allclose(cells, inside, rtol=1e-9, atol=1e-9 * float(abs(cells).max()))
+    total = bm.control_contributions(fitted, (), reference=zero)
+    np.testing.assert_allclose(total, cells.sum(("region", "date", "control")), rtol=1e-9)
+    mean = bm.control_contributions(fitted, "control")
+    least = bm.control_contributions(fitted, "control", reference="min")
+    assert not np.allclose(mean, least)
+    with pytest.raises(bm.SpecError, match=r"no control 'price' in the panel"):
+        bm.control_contributions(fitted, reference={"price": 1.0})

@@ -178,3 +178,10 @@ def test_windows_that_make_no_sense(name: str, window: Any, message: str) -> Non
 def test_names_that_are_not_in_the_panel(names: dict[str, Sequence[str]], message: str) -> None:
     with pytest.raises(bm.SpecError, match=message):
         resolve(**names)
+
+
+def test_conventions_of_other_packages_have_names() -> None:
+    window = ("2022-02-07", "2022-03-28")
+    own = bm.Estimand(spend_window=window)
+    assert bm.Estimand.pymc_marketing(window) == own
+    assert bm.Estimand.meridian(window) != own

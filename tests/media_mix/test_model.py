@@ -242,7 +242,7 @@ def test_a_specification_is_a_value() -> None:
         ({"intercept": "no"}, r"intercept='no': choose from 'partial', 'reference'\."),
         (
             {"priors": {"rho": bm.Prior("HalfNormal", sigma=1)}},
-            r"priors\['rho'\]: no such variable; choose from \['adstock_alpha', 'adstock_alpha_sd', ",
+            r"priors\['rho'\]: no such variable; choose from \['adstock_alpha', ",
         ),
         (
             {"priors": {"slope": bm.Prior("LogNormal", mu=0, sigma=1)}},

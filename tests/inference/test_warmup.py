@@ -1,0 +1,50 @@
+"""What warmup learns of trajectories: slowness, but not from chains that are still on their way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bayes_mkt.inference.warmup import QUICK, SLOW, Tuning, _autocorrelation, learn
+
+CHAINS, DRAWS = 8, 50
+
+
+def chains(rho: float, seed: int = 1, size: int = 3) -> np.ndarray:
+    """Stationary chains with one autocorrelation."""
+    rng = np.random.default_rng(seed)
+    out = rng.standard_normal((CHAINS, DRAWS, size))
+    for t in range(1, DRAWS):
+        out[:, t] = rho * out[:, t - 1] + np.sqrt(1 - rho**2) * out[:, t]
+    return out
+
+
+def reach(draws: np.ndarray, before: float = 2.0, *, capped: bool = False) -> float:
+    tuning = Tuning(np.ones(draws.shape[2]), 0.1, before)
+    return learn(tuning, draws, draws, 0.1, final=False, capped=capped).reach
+
+
+def test_slow_chains_get_longer_trajectories_and_quick_ones_shorter() -> None:
+    slow = np.concatenate([chains(0.0), chains(0.99, seed=2)], axis=2)
+    assert _autocorrelation(slow) > SLOW
+    assert reach(slow) == 4.0
+    assert reach(chains(0.7)) == 2.0
+    assert reach(chains(0.0)) == 1.0
+    assert reach(chains(0.0), before=1.0) == 1.0
+
+
+def test_a_way_that_all_chains_go_together_is_not_slowness() -> None:
+    drift = np.linspace(0.0, 30.0, DRAWS)[None, :, None]
+    still = chains(0.3)
+    assert _autocorrelation(still + drift) == pytest.approx(_autocorrelation(still), abs=0.02)
+
+
+def test_chains_that_do_not_agree_yet_say_nothing() -> None:
+    apart = chains(0.99) + 100.0 * np.arange(CHAINS)[:, None, None]
+    assert _autocorrelation(apart) == QUICK
+    assert reach(apart) == 2.0
+
+
+def test_trajectories_that_were_kept_short_say_nothing() -> None:
+    assert reach(chains(0.99), capped=True) == 2.0
+    assert reach(chains(0.0), capped=True) == 2.0
