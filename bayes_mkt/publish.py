@@ -116,8 +116,13 @@ def answer_media_mix(
         baseline=baseline_sales(fit, (DATE,), allow_unconverged=allow_unconverged),
         expected=expected_sales(fit, (REGION, DATE), allow_unconverged=allow_unconverged),
         response_curves=response_curves(fit, asked, allow_unconverged=allow_unconverged),
-        adstock=adstock_weights(fit, allow_unconverged=allow_unconverged),
+        adstock=_mean_region(adstock_weights(fit, allow_unconverged=allow_unconverged)),
     )
+
+
+def _mean_region(weights: xr.DataArray) -> xr.DataArray:
+    """Return adstock weights by channel; where regions have their own, the mean of these."""
+    return weights.mean(REGION, keep_attrs=True) if REGION in weights.dims else weights
 
 
 def report_media_mix(

@@ -56,3 +56,35 @@ def test_the_prior_of_roi_is_shown_only_for_the_roi_that_has_it(
     assert answer_media_mix(fit, part).roi_prior is None
     coefficient = quick_fit(bm.MediaMix(media_prior="coefficient"), panel, seed=1)
     assert answer_media_mix(coefficient).roi_prior is None
+
+
+def test_decisions_are_shown_where_they_were_made(
+    tmp_path: Path, quick_fit: Fitter, panel: bm.MediaPanel
+) -> None:
+    """A model with regions' own curves and a lift test; a plan, its forecast and a refutation."""
+    test = bm.LiftTest(
+        channel="tv",
+        start="2022-02-07",
+        end="2022-02-28",
+        spend_change=100.0,
+        lift=5.0,
+        se=1e6,
+        name="<b>test</b>",
+    )
+    spec = bm.MediaMix(adstock_pooling="partial", lift_tests=[test])
+    fit = quick_fit(spec, panel, seed=1)
+    plan = bm.MediaPlan.repeat(panel, 3)
+    page = bm.report_media_mix(
+        fit,
+        None,
+        tmp_path / "page.html",
+        forecast=bm.forecast(fit, plan, seed=1),
+        allocation=bm.allocate_budget(fit, plan, draws=20, starts=1),
+        refutation=bm.refute(fit, seed=1, checks=["hidden_cause", "prior"]),
+    ).read_text(encoding="utf-8")
+    for part in ("Experiments", "Predicted sales by region", "Plan", "Next unit in plan"):
+        assert part in page
+    for part in ("Refutation", "An unseen cause", "&lt;b&gt;test&lt;/b&gt;"):
+        assert part in page
+    assert "<b>test" not in page
+    assert "Backtest" not in page
