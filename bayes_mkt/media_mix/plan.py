@@ -44,7 +44,9 @@ class MediaPlan:
     data: xr.Dataset
 
     @classmethod
-    def observed(cls, panel: MediaPanel, start: str | None = None, end: str | None = None) -> Any:
+    def observed(
+        cls, panel: MediaPanel, start: str | None = None, end: str | None = None
+    ) -> MediaPlan:
         """Return what ran in the panel from `start` to `end`, both included."""
         return cls(panel.between(start, end).data)
 
