@@ -16,6 +16,7 @@ NAMES = (
     "gradient",
     "growth",
     "refit",
+    "refutation",
     "roi_coverage",
     "samplers",
     "second_purchase",

@@ -290,7 +290,7 @@ def _controls(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Tensor:
     controls = pm.Data("controls", scaled, dims=("region", "date", "control"))
     effect = spec.prior("control_effect").variable("control_effect", dims="control")
     if len(panel.regions) == 1:
-        return pt.dot(controls, effect)
+        return pt.matmul(controls, effect[None, :, None])[:, :, 0]
     sd = spec.prior("control_sd").variable("control_sd", dims="control")
     by_region = pm.Normal("region_control_effect", effect, sd, dims=("region", "control"))
     return pt.matmul(controls, by_region[:, :, None])[:, :, 0]

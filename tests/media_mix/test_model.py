@@ -11,6 +11,7 @@ import pymc as pm
 import pytest
 
 import bayes_mkt as bm
+from bayes_mkt.inference.prepared import prepared
 from tests.media_mix import by_hand
 from tests.media_mix.cases import MODELS, SHORT, panel
 
@@ -309,3 +310,11 @@ def test_without_pooling_every_region_needs_spend_for_a_prior_on_its_roi() -> No
         spec.build(partly)
     dataclasses.replace(spec, media_prior="coefficient").build(partly)
     dataclasses.replace(spec, pooling="partial").build(partly)
+
+
+@pytest.mark.parametrize("name", ["national", "varying"])
+def test_a_sampler_gets_a_density_with_its_linear_part_taken_out(name: str) -> None:
+    spec, kind = MODELS[name]
+    posterior, density = prepared(spec.build(panel(kind)))
+    assert density.layout.size < posterior.layout.size
+    assert np.isfinite(density.log_density(density.start, density.arguments))
