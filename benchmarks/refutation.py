@@ -44,7 +44,7 @@ def measure(*, panels: int = 10, seed: int = 1, note: str = "") -> None:
     result = {
         **described(f"python -m benchmarks refutation --panels {panels} --seed {seed}"),
         "note": note,
-        "question": "share of panels that pass refute(), by kind; 6 regions x 80 weeks x 2 channels",
+        "question": "share of panels, 6 regions x 80 weeks x 2 channels, that pass refute()",
         "checks": list(CHECKS),
         "passed": passed,
         "target": {"clean": "at least 0.9", "reactive": "0", "late": "0"},
@@ -72,9 +72,7 @@ def one(seed: int, index: int, kind: str) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.ConvergenceWarning)  # verdicts are counted
         fit = bm.fit(SPEC, panel, seed=own, progress=False)
-        found = bm.refute(
-            fit, seed=own, checks=CHECKS, allow_unconverged=True, target_ess=200, progress=False
-        )
+        found = bm.refute(fit, seed=own, checks=CHECKS, allow_unconverged=True, target_ess=200)
     failed = found.table[found.table.verdict.isin(["fail", "not converged"])]
     return {
         "panel": index,
@@ -90,7 +88,7 @@ def spoilt(frame: pd.DataFrame, kind: str, seed: int, index: int) -> pd.DataFram
     """Return the panel's rows with a flaw of a kind."""
     frame = frame.copy()
     if kind == "late":
-        media = [name for name in frame if name.startswith("tv_")]
+        media = ["tv_spend", "tv_impressions"]
         frame[media] = frame.groupby("region")[media].shift(1, fill_value=0.0)
     if kind == "reactive":
         rng = seeds.generator(seed, f"refutation hidden {index}")

@@ -117,9 +117,15 @@ def _passes(op: Any, inputs: list[Graph], inside: list[Graph], others_random: bo
 
 
 def likelihood_of(model: pm.Model) -> Graph | None:
-    """Return the model's Normal likelihood if it has exactly one."""
+    """Return the model's Normal likelihood, the one with most observations where it has several.
+
+    The others count among the rest of the density.
+    """
     normals = [rv for rv in model.observed_RVs if isinstance(rv.owner.op, NormalRV)]
-    return normals[0] if len(normals) == 1 else None
+    if len(normals) < 2:
+        return normals[0] if normals else None
+    sizes = [int(model.rvs_to_values[rv].size.eval(mode="FAST_COMPILE")) for rv in normals]
+    return normals[int(np.argmax(sizes))]
 
 
 def candidates(model: pm.Model, likelihood: Graph, exclude: Collection[str] = ()) -> list[Graph]:
