@@ -125,8 +125,8 @@ def _require_none(wanted: set[str] | None) -> None:
     if wanted is not None:
         raise SpecError(
             f"collapse={sorted(wanted)}: none of them is a Normal variable in the mean of the "
-            "model's (largest) Normal likelihood, which it enters linearly with a constant design; or "
-            "nothing would be left to sample."
+            "model's (largest) Normal likelihood, which it enters linearly with a constant design; "
+            "or nothing would be left to sample."
         )
 
 
