@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 import bayes_mkt as bm
+from bayes_mkt.inference.evaluate import MEMORY, room
 from bayes_mkt.inference.target import Target, target
 
 X = np.linspace(-1.0, 2.0, 5)
@@ -178,3 +179,12 @@ def test_a_quantity_that_is_random_is_refused(draws: xr.Dataset) -> None:
         pm.Normal("y", 0.0, 1.0, observed=0.0)
     with pytest.raises(bm.SpecError, match="random numbers"):
         target(model).constrain(["noisy"])
+
+
+def test_the_larger_the_data_the_fewer_points_at_once() -> None:
+    def data(numbers: int) -> tuple[np.ndarray, ...]:
+        return (np.broadcast_to(np.float64(0.0), numbers),)
+
+    assert room(data(MEMORY // 80), ()) == 10
+    assert room(data(MEMORY // 160), data(MEMORY // 160)) == 10
+    assert room(data(MEMORY), ()) == 4
