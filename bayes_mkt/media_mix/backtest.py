@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -12,6 +13,7 @@ import xarray as xr
 from bayes_mkt import seeds
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Options, fit
+from bayes_mkt.media_mix.experiments import known_tests
 from bayes_mkt.media_mix.forecast import forecast
 from bayes_mkt.media_mix.model import MediaMix
 from bayes_mkt.media_mix.panel import MediaPanel
@@ -118,7 +120,9 @@ def _one(
     ahead = MediaPlan.observed(
         panel, str(dates[start].date()), str(dates[start + horizon - 1].date())
     )
-    result = fit(spec, past, seed=seed, **options)
+    # Experiments that were yet to come were not known either.
+    then = replace(spec, lift_tests=known_tests(spec.lift_tests, past, panel))
+    result = fit(then, past, seed=seed, **options)
     predicted = forecast(result, ahead, seed=seed, allow_unconverged=True)["sales"]
     rng = seeds.generator(seed, f"backtest {start}")
     draws = {

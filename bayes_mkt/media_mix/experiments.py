@@ -147,3 +147,25 @@ class LiftTest:
         # What a unit of exposure costs elsewhere in the panel.
         price = float(media.sum() / exposure.sum())
         return out - self.spend_change / price * share / share.sum(), question.counted
+
+
+def known_tests(tests: Sequence[LiftTest], part: MediaPanel, whole: MediaPanel) -> list[LiftTest]:
+    """Return the tests that part of a panel can hold: all of their regions, dates and sales.
+
+    Parameters
+    ----------
+    tests
+        Of a model of `whole`.
+    part
+        Some regions or dates of it.
+    whole
+        The panel.
+    """
+    first, last = (str(part.dates[i].date()) for i in (0, -1))
+    return [
+        test
+        for test in tests
+        if set(test.regions or whole.regions) <= set(part.regions)
+        and str(test.start) >= first
+        and str(max(test.end, test.outcome_end or test.end)) <= last
+    ]

@@ -25,7 +25,8 @@ def build(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> pm.Model:
     """Return the model of `panel`, in the units and with the trend of `training`.
 
     The two are one panel for a fit. For a forecast `panel` begins on a date of `training` and goes
-    on after its dates, and has the same regions, channels and controls.
+    on after its dates, and has the same regions, channels and controls; what lift tests said is in
+    the draws already.
     """
     scaling = Scaling.of(training)
     with pm.Model(coords=coords(spec, panel, training)) as model:
@@ -48,7 +49,7 @@ def build(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> pm.Model:
             "expected_sales", mean * unit + center * population[:, None], dims=("region", "date")
         )
         _observe(spec, panel, expected, unit)
-        if spec.lift_tests:
+        if spec.lift_tests and panel is training:
             _lift_tests(spec, panel, scaling, effect, parameters, walk, unit)
     return model
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -16,6 +16,8 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, Options, fit, usable
 from bayes_mkt.media_mix.counterfactual import incremental_sales
 from bayes_mkt.media_mix.estimand import Estimand
+from bayes_mkt.media_mix.experiments import known_tests
+from bayes_mkt.media_mix.model import MediaMix
 from bayes_mkt.media_mix.panel import MediaPanel
 from bayes_mkt.media_mix.plan import periods_a_year
 
@@ -74,7 +76,7 @@ def refute(
                     spend follows sales, or that a date is wrong.
     random_cause    A control of noise is added: no channel's contribution may move by more than
                     half of its posterior SD.
-    dropped_region  The region with most media is left out: contributions in the others must not
+    dropped_region  The region with the largest contribution is left out: those in the others must not
                     move by more than 3 SDs of such a change.
     hidden_cause    How much of what is left of spend and of sales (partial R^2, of both alike) an
                     unseen cause must explain to take a channel's whole contribution away; below
@@ -190,7 +192,7 @@ def _no_effect(
 ) -> list[dict[str, Any]]:
     """Return rows on controls that must have no effect."""
     named = {name: values for name, values in named.items() if np.ptp(values) > 0}
-    again = fit(base.spec, with_controls(panel, named), seed=seed, **options)
+    again = fit(_spec(base, panel), with_controls(panel, named), seed=seed, **options)
     rows = []
     inside = 1.0 - ALARM / max(len(named), 1)
     for name in named:
@@ -254,7 +256,7 @@ def _dropped_region(base: Fit, seed: int, options: Options) -> list[dict[str, An
     largest = str(contribution[REGION].values[int(np.argmax(contribution.to_numpy()))])
     rest = [name for name in panel.regions if name != largest]
     left = MediaPanel(panel.data.sel({REGION: rest}), panel.currency)
-    again = fit(base.spec, left, seed=seed, **options)
+    again = fit(_spec(base, left), left, seed=seed, **options)
     before = incremental_sales(base, Estimand(regions=rest), allow_unconverged=True)
     after = incremental_sales(again, allow_unconverged=True)
     rows = []
@@ -343,6 +345,12 @@ def _prior(base: Fit) -> list[dict[str, Any]]:
                 )
             )
     return rows
+
+
+def _spec(base: Fit, panel: MediaPanel) -> MediaMix:
+    """Return the specification of a fit, with the lift tests that part of its panel can hold."""
+    spec: MediaMix = base.spec
+    return replace(spec, lift_tests=known_tests(spec.lift_tests, panel, base.data))
 
 
 def with_controls(panel: MediaPanel, named: dict[str, np.ndarray]) -> MediaPanel:

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import bayes_mkt as bm
+from bayes_mkt.media_mix.experiments import known_tests
 from tests.media_mix.cases import panel
 
 
@@ -62,6 +63,26 @@ def test_the_check_tells_what_the_test_changed(
     # So strong a test can't be weighted out of the draws again, and the table says so.
     assert found["verdict"] in ("refit to see", "agree")
     assert np.isnan(found["without"]) == (found["khat"] > 0.7)
+
+
+def test_a_model_with_a_test_answers_for_dates_and_regions_without_it(
+    tested: bm.Fit, lift_test: bm.LiftTest
+) -> None:
+    """The test lies before the dates that a plan needs; a budget and a forecast don't mind."""
+    plan = bm.MediaPlan.repeat(tested.data, 2)
+    found = bm.allocate_budget(tested, plan, draws=20, starts=1)
+    assert float(found.plan.spend.sum()) == pytest.approx(float(plan.spend.sum()), rel=1e-6)
+    assert np.isfinite(bm.forecast(tested, plan, by=(), seed=1)["sales"]).all()
+    data = tested.data
+    early = data.between(end=str(data.dates[32].date()))
+    late = data.between(start=str(data.dates[30].date()))
+    some = bm.MediaPanel(data.data.isel(region=slice(1, None)), data.currency)
+    own = dataclasses.replace(lift_test, regions=data.regions[1:], name="own")
+    tests = (lift_test, own)
+    assert known_tests(tests, data, data) == [lift_test, own]
+    assert known_tests(tests, late, data) == [lift_test, own]
+    assert known_tests(tests, early, data) == []
+    assert known_tests(tests, some, data) == [own]
 
 
 def test_a_weak_test_is_weighted_out_again(fitted: bm.Fit, lift_test: bm.LiftTest) -> None:
