@@ -171,6 +171,28 @@ class Prior:
         return cls(table["dist"], **{k: v for k, v in table.items() if k != "dist"})
 
 
+def checked_priors(
+    given: Mapping[str, Prior], known: Mapping[str, Prior], unit: Sequence[str] = ()
+) -> Mapping[str, Prior]:
+    """Return the replacements of default priors, read-only, if their names and supports fit.
+
+    Parameters
+    ----------
+    given, known
+        Priors by variable; those given replace those known.
+    unit
+        Variables in (0, 1), which take a Beta or a Uniform prior.
+    """
+    for name, prior in given.items():
+        if name not in known:
+            raise SpecError(f"priors[{name!r}]: no such variable; choose from {sorted(known)}.")
+        if known[name].positive and not prior.positive:
+            raise SpecError(f"priors[{name!r}]: {prior} reaches below 0, {name} can't.")
+        if name in unit and prior.dist not in ("Beta", "Uniform"):
+            raise SpecError(f"priors[{name!r}]: {name} lies in (0, 1); give a Beta or a Uniform.")
+    return MappingProxyType(dict(given))
+
+
 def _least(value: float | tuple[float, ...]) -> float:
     return min(value) if isinstance(value, tuple) else value
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from bayes_mkt.errors import SpecError
@@ -77,6 +78,16 @@ def public_class(name: str, where: str) -> Any:
     if not dataclasses.is_dataclass(kind):
         raise SpecError(f"{where}: type {name!r} is no public class of bayes_mkt.")
     return kind
+
+
+def remade(spec: Any) -> tuple[Callable[[], Any], tuple[()]]:
+    """Return what `__reduce__` of a specification with read-only `priors` returns.
+
+    Such a mapping can't be copied or pickled itself: the spec is made anew from its own values.
+    """
+    given = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
+    kind: Callable[..., Any] = type(spec)
+    return partial(kind, **{**given, "priors": dict(given["priors"])}), ()
 
 
 def check_keys(given: Iterable[str], allowed: Iterable[str], where: str) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 import narwhals as nw
@@ -15,12 +14,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import special
 
-from bayes_mkt.customers.pooling import MARKET_SD, checked_priors, correlated
+from bayes_mkt.customers.pooling import MARKET_SD, correlated
 from bayes_mkt.dims import SAMPLE
 from bayes_mkt.errors import DataError, SpecError
 from bayes_mkt.fit import Fit, usable
 from bayes_mkt.frames import Column, Problems, counted, open_columns
-from bayes_mkt.priors import Prior
+from bayes_mkt.priors import Prior, checked_priors
+from bayes_mkt.specs import remade
 from bayes_mkt.transactions import collect
 
 __all__ = ["ContractCohorts", "ShiftedBetaGeometric", "contract_survival", "renewal_rate"]
@@ -165,9 +165,7 @@ class ShiftedBetaGeometric:
         object.__setattr__(self, "priors", checked_priors(self.priors, _PRIORS, ("churn",)))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+        return remade(self)
 
     def build(self, cohorts: ContractCohorts) -> pm.Model:
         """Return the PyMC model of `cohorts`, to read, extend or sample."""

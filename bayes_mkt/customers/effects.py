@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bayes_mkt.customers.coding import NUMBER
 from bayes_mkt.dims import FEATURE
-from bayes_mkt.errors import DataError, SpecError
+from bayes_mkt.errors import DataError
 from bayes_mkt.frames import listed
 from bayes_mkt.priors import Prior
 
@@ -94,12 +94,3 @@ def effects(spec: Any, data: Spells) -> Tensor:
     reach = pt.sqrt(slab / (slab + wide**2 * local**2)) * wide * local
     offset = pm.Normal("effect_offset", 0.0, 1.0, dims=FEATURE)
     return pm.Deterministic("effect", reach * offset, dims=FEATURE)
-
-
-def check_priors(given: Mapping[str, Prior], known: Mapping[str, Prior]) -> None:
-    """Raise `SpecError` for the prior of a variable that isn't there, or that can't have it."""
-    for name, prior in given.items():
-        if name not in known:
-            raise SpecError(f"priors[{name!r}]: no such variable; choose from {sorted(known)}.")
-        if known[name].positive and not prior.positive:
-            raise SpecError(f"priors[{name!r}]: {prior} reaches below 0, {name} can't.")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -13,14 +12,15 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_mkt.customers.baseline import common_curve, market_curves
-from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, check_priors, effects
+from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
 from bayes_mkt.customers.never import NEVER_PRIORS, check_never, never_share
 from bayes_mkt.customers.points import Points, locate
 from bayes_mkt.customers.rows import Never, log_density, log_event, log_survival
 from bayes_mkt.customers.spells import CELL, INTERVAL, Spells, check_events, crude_rate
 from bayes_mkt.dims import FEATURE, MARKET
 from bayes_mkt.errors import SpecError
-from bayes_mkt.priors import Prior
+from bayes_mkt.priors import Prior, checked_priors
+from bayes_mkt.specs import remade
 
 __all__ = ["Churn", "HazardModel", "SecondPurchase"]
 
@@ -118,13 +118,10 @@ class HazardModel:
                 raise SpecError(f"{name}={getattr(self, name)!r}: choose from {choices}.")
         if self.relevant is not None and not self.relevant > 0:
             raise SpecError(f"relevant={self.relevant!r} must be > 0.")
-        check_priors(self.priors, PRIORS)
-        object.__setattr__(self, "priors", MappingProxyType(dict(self.priors)))
+        object.__setattr__(self, "priors", checked_priors(self.priors, PRIORS))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+        return remade(self)
 
     def prior(self, name: str) -> Prior:
         """Return the prior of a variable: the one given, else the default."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -13,13 +12,14 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, check_priors, effects
+from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
 from bayes_mkt.customers.never import NEVER_PRIORS, check_never, never_share
 from bayes_mkt.customers.rows import Never, log_density, log_event, log_survival
 from bayes_mkt.customers.spells import Spells, check_events, crude_rate
 from bayes_mkt.dims import FEATURE, MARKET
 from bayes_mkt.errors import SpecError
-from bayes_mkt.priors import Prior
+from bayes_mkt.priors import Prior, checked_priors
+from bayes_mkt.specs import remade
 
 __all__ = ["ParametricSurvival"]
 
@@ -101,13 +101,10 @@ class ParametricSurvival:
             if getattr(self, name) not in allowed:
                 choices = ", ".join(map(repr, allowed))
                 raise SpecError(f"{name}={getattr(self, name)!r}: choose from {choices}.")
-        check_priors(self.priors, PRIORS)
-        object.__setattr__(self, "priors", MappingProxyType(dict(self.priors)))
+        object.__setattr__(self, "priors", checked_priors(self.priors, PRIORS))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+        return remade(self)
 
     def prior(self, name: str) -> Prior:
         """Return the prior of a variable: the one given, else the default."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +14,7 @@ from bayes_mkt.dims import MARKET
 from bayes_mkt.errors import SpecError
 from bayes_mkt.priors import Prior
 
-__all__ = ["by_profile", "checked_priors", "correlated", "profile_dim"]
+__all__ = ["by_profile", "correlated", "profile_dim"]
 
 # A PyTensor variable; PyTensor's own types are too partial to help.
 Tensor = Any
@@ -28,28 +27,6 @@ COVARIATE_EFFECT: Final = Prior("Normal", mu=0.0, sigma=0.5)
 def profile_dim(history: CustomerHistory) -> str:
     """Return the dimension of hyperparameters: markets, or profiles where covariates split them."""
     return "profile" if history.covariates else MARKET
-
-
-def checked_priors(
-    given: Mapping[str, Prior], known: Mapping[str, Prior], unit: Sequence[str] = ()
-) -> Mapping[str, Prior]:
-    """Return the replacements of default priors, read-only, if their names and supports fit.
-
-    Parameters
-    ----------
-    given, known
-        Priors by variable; those given replace those known.
-    unit
-        Variables in (0, 1), which take a Beta or a Uniform prior.
-    """
-    for name, prior in given.items():
-        if name not in known:
-            raise SpecError(f"priors[{name!r}]: no such variable; choose from {sorted(known)}.")
-        if known[name].positive and not prior.positive:
-            raise SpecError(f"priors[{name!r}]: {prior} reaches below 0, {name} can't.")
-        if name in unit and prior.dist not in ("Beta", "Uniform"):
-            raise SpecError(f"priors[{name!r}]: {name} lies in (0, 1); give a Beta or a Uniform.")
-    return MappingProxyType(dict(given))
 
 
 def by_profile(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
@@ -20,11 +19,11 @@ from bayes_mkt.customers.pooling import (
     COVARIATE_EFFECT,
     MARKET_SD,
     by_profile,
-    checked_priors,
     profile_dim,
 )
 from bayes_mkt.customers.states import purchase_rows
-from bayes_mkt.priors import Prior
+from bayes_mkt.priors import Prior, checked_priors
+from bayes_mkt.specs import remade
 
 __all__ = ["BGNBD", "MBGNBD", "ParetoNBD", "PurchaseModel"]
 
@@ -75,9 +74,7 @@ class PurchaseModel(ABC):
         object.__setattr__(self, "priors", checked_priors(self.priors, known, self.probabilities))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+        return remade(self)
 
     def build(self, history: CustomerHistory) -> pm.Model:
         """Return the PyMC model of `history`, to read, extend or sample."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -16,13 +15,13 @@ from bayes_mkt.customers.pooling import (
     COVARIATE_EFFECT,
     MARKET_SD,
     by_profile,
-    checked_priors,
     profile_dim,
 )
 from bayes_mkt.customers.purchases import profile_names
 from bayes_mkt.customers.states import spend_rows
 from bayes_mkt.errors import DataError
-from bayes_mkt.priors import Prior
+from bayes_mkt.priors import Prior, checked_priors
+from bayes_mkt.specs import remade
 
 __all__ = ["GammaGamma"]
 
@@ -82,9 +81,7 @@ class GammaGamma:
         object.__setattr__(self, "priors", checked_priors(self.priors, known))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+        return remade(self)
 
     def build(self, history: CustomerHistory) -> pm.Model:
         """Return the PyMC model of `history`, to read, extend or sample."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -18,7 +17,8 @@ from bayes_mkt.media_mix.likelihood import Likelihood, NormalLikelihood
 from bayes_mkt.media_mix.saturation import HillSaturation, Saturation
 from bayes_mkt.media_mix.seasonality import Events, Fourier
 from bayes_mkt.media_mix.trend import HSGP, knot_basis
-from bayes_mkt.priors import Prior
+from bayes_mkt.priors import Prior, checked_priors
+from bayes_mkt.specs import remade
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -170,20 +170,12 @@ class MediaMix:
             value = getattr(self, name)
             if value not in allowed:
                 raise SpecError(f"{name}={value!r}: choose from {', '.join(map(repr, allowed))}.")
-        known = self.default_priors
-        for name, prior in self.priors.items():
-            if name not in known:
-                raise SpecError(f"priors[{name!r}]: no such variable; choose from {sorted(known)}.")
-            if known[name].positive and not prior.positive:
-                raise SpecError(f"priors[{name!r}]: {prior} reaches below 0, {name} can't.")
-        object.__setattr__(self, "priors", MappingProxyType(dict(self.priors)))
+        object.__setattr__(self, "priors", checked_priors(self.priors, self.default_priors))
         object.__setattr__(self, "lift_tests", tuple(self.lift_tests))
         _check_names(self.lift_tests)
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+        return remade(self)
 
     @classmethod
     def meridian(cls, knots: int = 1, **changes: Any) -> MediaMix:

@@ -76,8 +76,8 @@ def refute(
                     spend follows sales, or that a date is wrong.
     random_cause    A control of noise is added: no channel's contribution may move by more than
                     half of its posterior SD.
-    dropped_region  The region with the largest contribution is left out: those in the others must not
-                    move by more than 3 SDs of such a change.
+    dropped_region  The region with the largest contribution is left out: those of the others must
+                    not move by more than 3 SDs of such a change.
     hidden_cause    How much of what is left of spend and of sales (partial R^2, of both alike) an
                     unseen cause must explain to take a channel's whole contribution away; below
                     10 % it is `fragile`.

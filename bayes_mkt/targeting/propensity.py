@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +12,8 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_mkt.errors import SpecError
-from bayes_mkt.priors import Prior
+from bayes_mkt.priors import Prior, checked_priors
+from bayes_mkt.specs import remade
 from bayes_mkt.targeting.cells import log_choose
 from bayes_mkt.targeting.densities import binomial, draw_binomial, draw_lognormal, lognormal
 from bayes_mkt.targeting.windows import Windows, windows
@@ -108,17 +108,10 @@ class Propensity:
         for name in ("horizon", "dates", "lookback", "min_buyers", "bins", "set_bins"):
             if getattr(self, name) < 1:
                 raise SpecError(f"{name}={getattr(self, name)!r} must be at least 1.")
-        for name, prior in self.priors.items():
-            if name not in PRIORS:
-                raise SpecError(f"priors[{name!r}]: no such variable; choose from {list(PRIORS)}.")
-            if PRIORS[name].positive and not prior.positive:
-                raise SpecError(f"priors[{name!r}]: {prior} reaches below 0, {name} can't.")
-        object.__setattr__(self, "priors", MappingProxyType(dict(self.priors)))
+        object.__setattr__(self, "priors", checked_priors(self.priors, PRIORS))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+        return remade(self)
 
     def prior(self, name: str) -> Prior:
         """Return the prior of a variable: the one given, else the default."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,7 +13,8 @@ import pytensor.tensor as pt
 
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit
-from bayes_mkt.priors import Prior
+from bayes_mkt.priors import Prior, checked_priors
+from bayes_mkt.specs import remade
 from bayes_mkt.targeting.cells import Cells, Spend, log_choose
 from bayes_mkt.targeting.densities import (
     binomial,
@@ -116,17 +116,10 @@ class Uplift:
             object.__setattr__(self, "prior", LearnedEffects.of(self.prior))
         if self.drift < 0 or (self.drift > 0 and self.prior is None):
             raise SpecError(f"drift={self.drift!r} must be >= 0, and needs a prior.")
-        for name, prior in self.priors.items():
-            if name not in PRIORS:
-                raise SpecError(f"priors[{name!r}]: no such variable; choose from {list(PRIORS)}.")
-            if PRIORS[name].positive and not prior.positive:
-                raise SpecError(f"priors[{name!r}]: {prior} reaches below 0, {name} can't.")
-        object.__setattr__(self, "priors", MappingProxyType(dict(self.priors)))
+        object.__setattr__(self, "priors", checked_priors(self.priors, PRIORS))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        # A read-only mapping can't be copied or pickled itself: the spec is made anew from its own.
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return partial(type(self), **{**given, "priors": dict(self.priors)}), ()
+        return remade(self)
 
     def prior_of(self, name: str) -> Prior:
         """Return the prior of a variable: the one given, else the default."""
