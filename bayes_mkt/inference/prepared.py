@@ -13,6 +13,7 @@ from bayes_mkt.inference.centring import Groups, centred
 from bayes_mkt.inference.collapse import collapse
 from bayes_mkt.inference.density import Density
 from bayes_mkt.inference.quantiles import Quantiles, transformed
+from bayes_mkt.inference.skew import straightened
 from bayes_mkt.inference.target import Target, target
 
 if TYPE_CHECKING:
@@ -75,4 +76,5 @@ def _density(posterior: Target, collapsing: str | Sequence[str] | None) -> Densi
     density = density or posterior.density()
     groups = Groups.of(density.layout, posterior.groups(density.layout))
     density = centred(density, groups, posterior.arguments)
-    return transformed(density, Quantiles.of(density.layout, posterior.medians()))
+    density = transformed(density, Quantiles.of(density.layout, posterior.medians()))
+    return straightened(density)
