@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from concurrent.futures import Future
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 
 from bayes_mkt.inference.diagnostics import MAX_RHAT, judged, smallest_ess
 from bayes_mkt.inference.evaluate import room
+from bayes_mkt.inference.programs import Compiled, compiling
 from bayes_mkt.inference.run import STATS, Chunk, chunk_length
 from bayes_mkt.inference.store import BATCH, Draws, Stored
 
@@ -55,7 +57,8 @@ class Collector:
     ) -> None:
         self._density, self._names, self._key, self._kept = density, list(names), key, draws
         constrain = posterior.constrain(names)
-        self._stored = _stored(constrain, density.complete)
+        self.length = chunk_length(density.start.size)
+        self._stored = _stored(constrain, density.complete, self.length)
         self._data = posterior.arguments
         vector = jax.ShapeDtypeStruct((posterior.layout.size,), density.start.dtype)
         self._shapes = jax.eval_shape(constrain, vector, self._data)
@@ -65,7 +68,6 @@ class Collector:
             for name, shape in zip(self._names, self._shapes, strict=True)
         }
         self._broken: set[str] = set()
-        self.length = chunk_length(density.start.size)
         self.warmup_done = self.draws = self.chunks = self.diverging = 0
 
     @property
@@ -114,25 +116,35 @@ class Collector:
         """
         arguments = self._density.with_forms(chunk.state.forms).arguments
         key = jax.random.fold_in(self._key, self.chunks)
-        step = self._step(len(chunk.positions), chunk.length)
-        for first in range(0, chunk.length, step):
-            flat = jnp.asarray(chunk.positions[:, first : first + step])
-            parts = self._stored(key, jnp.asarray(first), chunk.length, flat, arguments, self._data)
+        program, step = (
+            self.prepare(len(chunk.positions)).result(),
+            self._step(len(chunk.positions)),
+        )
+        for first in range(0, self.length, step):
+            flat = np.ascontiguousarray(chunk.positions[:, first : first + step])
+            parts = program(key, np.asarray(first), flat, arguments, self._data)
             yield [np.asarray(part) for part in parts]
 
-    def _step(self, chains: int, length: int) -> int:
-        """Return how many of `length` draws are converted at once."""
+    def prepare(self, chains: int) -> Future[Compiled]:
+        """Begin to compile the conversion of draws, while something else is done."""
+        batch = (chains, self._step(chains), self._density.start.size)
+        points = jax.ShapeDtypeStruct(batch, jnp.float64)
+        inputs = (self._key, np.asarray(0), points, self._density.arguments, self._data)
+        return compiling(self._stored, *inputs)
+
+    def _step(self, chains: int) -> int:
+        """Return how many draws of a chain are converted at once."""
         size = sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in self._shapes)
         points = min(BATCH // max(size, 1), room(self._density.arguments, self._data))
         most = max(1, points // chains)
-        return max(n for n in range(1, length + 1) if length % n == 0 and n <= most)
+        return max(n for n in range(1, self.length + 1) if self.length % n == 0 and n <= most)
 
     def probe(self, chains: int) -> dict[str, float]:
         """Return the sum of each stored variable at one point, to know the model again."""
-        start = jnp.asarray(self._density.start)
-        flat = jnp.broadcast_to(start, (chains, self._step(chains, self.length), start.size))
-        arguments, first = self._density.arguments, jnp.asarray(0)
-        parts = self._stored(jax.random.key(0), first, self.length, flat, arguments, self._data)
+        start, program = self._density.start, self.prepare(chains).result()
+        flat = np.broadcast_to(start, (chains, self._step(chains), start.size))
+        key, arguments = jax.random.key(0), self._density.arguments
+        parts = program(key, np.asarray(0), np.ascontiguousarray(flat), arguments, self._data)
         return {
             name: float(np.asarray(part)[0, 0].sum())
             for name, part in zip(self._names, parts, strict=True)
@@ -172,19 +184,21 @@ class Collector:
 
 @lru_cache(maxsize=64)
 def _stored(
-    constrain: Callable[..., list[jax.Array]], complete: Callable[..., jax.Array] | None
+    constrain: Callable[..., list[jax.Array]],
+    complete: Callable[..., jax.Array] | None,
+    length: int,
 ) -> Callable[..., list[jax.Array]]:
-    """Return the compiled conversion of draws `first` and on of a chunk of `length`.
+    """Return the conversion of draws `first` and on of a chunk of `length`.
 
-    ``(key, first, length, x (chain, draw, size), arguments, data) -> stored variables``.
+    ``(key, first, x (chain, draw, size), arguments, data) -> stored variables``.
     """
 
     def one(key: jax.Array, x: jax.Array, arguments: Any, data: Any) -> list[jax.Array]:
         return constrain(x if complete is None else complete(key, x, arguments), data)
 
-    @partial(jax.jit, static_argnums=2)
+    @jax.jit
     def all_of(
-        key: jax.Array, first: jax.Array, length: int, x: jax.Array, arguments: Any, data: Any
+        key: jax.Array, first: jax.Array, x: jax.Array, arguments: Any, data: Any
     ) -> list[jax.Array]:
         keys = jax.random.split(key, (x.shape[0], length))
         keys = jax.lax.dynamic_slice_in_dim(keys, first, x.shape[1], axis=1)

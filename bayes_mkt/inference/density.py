@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_mkt.errors import SamplingError
+from bayes_mkt.inference.programs import Compiled, compiling
 
 Array = jax.Array
 Forms = tuple[np.ndarray, ...]
@@ -183,13 +185,22 @@ def initial_positions(
 
 def gradient_of(density: Density) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Return points (chain, size) -> log-densities (chain,) and gradients (chain, size)."""
-    compiled = _value_and_grad(density.log_density)
+    programs: dict[tuple[int, ...], Compiled] = {}
 
     def gradient(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        value, slope = compiled(jnp.asarray(points), density.arguments)
+        program = programs.get(points.shape)
+        if program is None:
+            program = programs[points.shape] = prepare_gradient(density, len(points)).result()
+        value, slope = program(points, density.arguments)
         return np.asarray(value), np.asarray(slope)
 
     return gradient
+
+
+def prepare_gradient(density: Density, count: int) -> Future[Compiled]:
+    """Begin to compile what `gradient_of` needs for `count` points at once."""
+    points = jax.ShapeDtypeStruct((count, density.start.size), jnp.float64)
+    return compiling(_value_and_grad(density.log_density), points, density.arguments)
 
 
 @cache

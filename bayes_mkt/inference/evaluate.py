@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache, lru_cache
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,26 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_mkt.inference.density import Density
+from bayes_mkt.inference.programs import Compiled, compiling
 
 if TYPE_CHECKING:
     from bayes_mkt.inference.target import Target
 
-Compiled = Callable[..., Any]
 BATCH = 50
 # Bytes of data that the points of a batch may come to together: each point has intermediate
 # results about as large as the data.
 MEMORY = 2**28
-
-
-@contextmanager
-def quick_compilation() -> Iterator[None]:
-    """Compile with little optimisation what is first called in the block, and run only there."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
 
 
 def log_densities(density: Density, points: np.ndarray) -> np.ndarray:
@@ -49,7 +37,7 @@ def log_densities(density: Density, points: np.ndarray) -> np.ndarray:
 def prepare_log_densities(density: Density) -> Future[Compiled]:
     """Begin to compile what `log_densities` needs, while something else is done."""
     batch = jax.ShapeDtypeStruct((_batch(density.arguments), density.layout.size), jnp.float64)
-    return _compiling(density.log_density, (0, None), batch, density.arguments)
+    return compiling(_over(density.log_density, (0, None)), batch, density.arguments)
 
 
 def stored_values(
@@ -100,7 +88,7 @@ def prepare_stored_values(
     rows = jax.ShapeDtypeStruct((size,), jnp.int64)
     batch = jax.ShapeDtypeStruct((size, density.layout.size), jnp.float64)
     inputs = (rows, batch, key, density.arguments, posterior.arguments)
-    return _compiling(function, (0, 0, None, None, None), *inputs)
+    return compiling(_over(function, (0, 0, None, None, None)), *inputs)
 
 
 def room(*arguments: Any) -> int:
@@ -124,31 +112,6 @@ def _completed(
     return one
 
 
-@cache
-def _workers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="compile")
-
-
-def _compiling(
-    function: Callable[..., Any], axes: tuple[int | None, ...], *inputs: Any
-) -> Future[Compiled]:
-    """Return the program of a function over a leading axis, for inputs of the given shapes."""
-    leaves, tree = jax.tree.flatten(inputs)
-    kinds = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
-    return _submitted(function, axes, tree, kinds)
-
-
 @lru_cache(maxsize=64)
-def _submitted(
-    function: Callable[..., Any], axes: tuple[int | None, ...], tree: Any, kinds: tuple[Any, ...]
-) -> Future[Compiled]:
-    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
-    lowered = jax.jit(jax.vmap(function, axes)).lower(*jax.tree.unflatten(tree, shapes))
-    return _workers().submit(lambda: lowered.compile(_options()))
-
-
-def _options() -> dict[str, bool | int] | None:
-    """Return what has the same program come out wherever in `quick_compilation` it is begun."""
-    if jax.default_backend() != "cpu":
-        return None
-    return {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+def _over(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
+    return jax.jit(jax.vmap(function, axes))

@@ -21,10 +21,10 @@ from bayes_mkt.inference.evaluate import (
     log_densities,
     prepare_log_densities,
     prepare_stored_values,
-    quick_compilation,
     stored_values,
 )
 from bayes_mkt.inference.layout import layout_of_draws
+from bayes_mkt.inference.programs import quick_compilation
 from bayes_mkt.inference.psis import Importance, effective_size, resampled, smoothed
 from bayes_mkt.inference.run import State
 from bayes_mkt.inference.warmup import MAX_DENSE, MAX_REACH, Tuning, learn

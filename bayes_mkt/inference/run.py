@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -11,12 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from blackjax.adaptation.step_size import dual_averaging_adaptation
-from jax.scipy.linalg import solve_triangular
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bayes_mkt.inference import warmup as adaptation
 from bayes_mkt.inference.density import Density, Forms, gradient_of
 from bayes_mkt.inference.kernels import Info, Kernel
+from bayes_mkt.inference.metric import Metric, metric_of, pulled, stretched, whitened
+from bayes_mkt.inference.programs import Compiled, compiling
 from bayes_mkt.inference.runtime import CHAIN_AXIS, chain_mesh
 from bayes_mkt.inference.warmup import Tuning
 
@@ -42,10 +44,10 @@ STATS = ("acceptance_rate", "diverging", "n_steps", "energy", "lp", "step_size")
 class Carry(NamedTuple):
     """All that one chain needs to go on: position, key, log-density and its gradient."""
 
-    position: Array
+    position: Any
     key: Array
-    value: Array
-    slope: Array
+    value: Any
+    slope: Any
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ class Orders(NamedTuple):
 
     Attributes
     ----------
-    scale, axes, stretch
-        As in `Tuning`.
+    metric
+        What whitens positions.
     step_size
         The fixed step size, or the first of an adaptation.
     longest
@@ -90,14 +92,12 @@ class Orders(NamedTuple):
         Number of the first step in the run, and how many steps to take.
     """
 
-    scale: Array
-    axes: Array
-    stretch: Array
-    step_size: Array
-    longest: Array
-    adapt: Array
-    first: Array
-    steps: Array
+    metric: Metric
+    step_size: Any
+    longest: Any
+    adapt: Any
+    first: Any
+    steps: Any
 
 
 @dataclass(frozen=True)
@@ -164,13 +164,12 @@ def run(
     chains, size = state.positions.shape
     length, lesson = chunk_length(size), LONG_LESSON if size <= FEW else CHUNK
     mesh = chain_mesh(chains)
-    advance = _compiled(density.log_density, kernel, mesh, target_accept)
-    along = NamedSharding(mesh, PartitionSpec(CHAIN_AXIS))
     everywhere = NamedSharding(mesh, PartitionSpec())
-    keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(chains))
+    keys = jax.vmap(partial(jax.random.fold_in, key))(np.arange(chains))
     shared = jax.random.fold_in(key, SHARED)
     density = density.with_forms(state.forms)
     arguments = jax.device_put(density.arguments, everywhere)
+    advance = _program(density, chains, state.tuning, kernel, target_accept).result()
     history: np.ndarray | None = None
     while True:
         warming = state.done < warmup
@@ -178,8 +177,7 @@ def run(
         orders = _orders(state, warming, count)
         # The chunk's program holds the gradient once, not a second time for where it begins: that
         # would take a third longer to compile.
-        value, slope = map(jnp.asarray, gradient_of(density)(state.positions))
-        carry = jax.device_put(Carry(jnp.asarray(state.positions), keys, value, slope), along)
+        carry = Carry(state.positions, keys, *gradient_of(density)(state.positions))
         last, adapted, positions, info = advance(carry, shared, orders, arguments)
         drawn = np.asarray(positions)[:, :count]
         stats = {n: np.asarray(v)[:, :count] for n, v in info.items()}
@@ -214,6 +212,35 @@ def run(
         yield Chunk(warming, drawn, stats, state)
 
 
+def prepare_run(
+    density: Density, chains: int, kernel: Callable[[], Kernel], target_accept: float
+) -> None:
+    """Begin to compile what `run` needs, while something else is done.
+
+    In many dimensions it depends on the curvature how many axes are stretched, and so the program.
+    """
+    size = density.start.size
+    if size <= adaptation.MAX_DENSE:
+        _program(density, chains, Tuning(np.eye(size)), kernel, target_accept)
+
+
+def _program(
+    density: Density,
+    chains: int,
+    tuning: Tuning,
+    kernel: Callable[[], Kernel],
+    target_accept: float,
+) -> Future[Compiled]:
+    """Return the compiled chunk of a run: ``(carry, key, orders, arguments)``."""
+    positions = np.zeros((chains, density.start.size))
+    carry = Carry(
+        positions, jax.random.split(jax.random.key(0), chains), positions[:, 0], positions
+    )
+    orders = _orders(State(positions, tuning), True, 1)
+    function = _compiled(density.log_density, kernel, chain_mesh(chains), target_accept)
+    return compiling(function, carry, jax.random.key(0), orders, density.arguments)
+
+
 def _per_chain(state: Any, chains: int) -> Any:
     """Return an adaptation state with every entry given for each chain."""
     return jax.tree.map(lambda v: jnp.broadcast_to(jnp.asarray(v), (chains,)), state)
@@ -225,16 +252,13 @@ def _orders(state: State, adapt: bool, count: int) -> Orders:
         # Before the scale is known long trajectories are wasted: they are allowed bit by bit.
         longest = min(longest, FIRST_LENGTH << (state.done // CHUNK))
     tuning = state.tuning
-    none = np.zeros((tuning.scale.shape[0], 0))
     return Orders(
-        scale=jnp.asarray(tuning.scale),
-        axes=jnp.asarray(none if tuning.axes is None else tuning.axes),
-        stretch=jnp.asarray(none[0] if tuning.stretch is None else tuning.stretch),
-        step_size=jnp.asarray(state.tuning.step_size),
-        longest=jnp.asarray(longest),
-        adapt=jnp.asarray(adapt),
-        first=jnp.asarray(state.done),
-        steps=jnp.asarray(count),
+        metric=metric_of(tuning),
+        step_size=np.asarray(tuning.step_size),
+        longest=np.asarray(longest),
+        adapt=np.asarray(adapt),
+        first=np.asarray(state.done),
+        steps=np.asarray(count),
     )
 
 
@@ -245,7 +269,7 @@ def _compiled(
     mesh: Mesh,
     target_accept: float,
 ) -> Callable[[Carry, Array, Orders, Any], tuple[Array, Array, Array, Record]]:
-    """Return the jitted chunk of a run; every run with equal arguments shares it."""
+    """Return the chunk of a run; every run with equal arguments shares it."""
     init, step = kernel()
     step_begin, step_update, _ = dual_averaging_adaptation(target_accept, gamma=CALM)
 
@@ -255,7 +279,7 @@ def _compiled(
         chains, size = carry.position.shape
 
         def density(u: Array) -> Array:
-            return log_density(_stretch(orders, u), arguments)
+            return log_density(stretched(orders.metric, u), arguments)
 
         def one(i: Array, loop: Loop) -> Loop:
             states, adapting, refusals, positions, record = loop
@@ -275,20 +299,19 @@ def _compiled(
             refusals = jnp.where(info.acceptance > REFUSED, 0, refusals + 1)
             values = _stats(states.logdensity, info, size_used)
             record = {name: record[name].at[:, i].set(values[name]) for name in record}
-            at = jax.vmap(partial(_stretch, orders))(states.position)
+            at = jax.vmap(partial(stretched, orders.metric))(states.position)
             return states, adapting, refusals, positions.at[:, i].set(at), record
 
-        whitened = jax.vmap(partial(_shrink, orders))(carry.position)
-        pulled = jax.vmap(partial(_pull, orders))(carry.slope)
-        states = jax.vmap(init)(whitened, carry.value, pulled)
+        at_rest = jax.vmap(partial(whitened, orders.metric))(carry.position)
+        slopes = jax.vmap(partial(pulled, orders.metric))(carry.slope)
+        states = jax.vmap(init)(at_rest, carry.value, slopes)
         first = step_begin(orders.step_size)._replace(mu=jnp.log(orders.step_size))
-        adapting = _per_chain(first, chains)
         refusals = jnp.zeros(chains, jnp.int32)
-        positions, record = _blank(chains, size, carry.position.dtype)
+        begun = (states, _per_chain(first, chains), refusals)
         states, adapting, _, positions, record = jax.lax.fori_loop(
-            0, orders.steps, one, (states, adapting, refusals, positions, record)
+            0, orders.steps, one, (*begun, *_blank(chains, size, carry.position.dtype))
         )
-        last = jax.vmap(partial(_stretch, orders))(states.position)
+        last = jax.vmap(partial(stretched, orders.metric))(states.position)
         return last, adapting.log_step_size_avg, positions, record
 
     chain, everywhere = PartitionSpec(CHAIN_AXIS), PartitionSpec()
@@ -299,7 +322,8 @@ def _compiled(
         out_specs=(chain, chain, chain, chain),
         check_vma=False,
     )
-    return jax.jit(spread)
+    shardings = (NamedSharding(mesh, chain), *3 * (NamedSharding(mesh, everywhere),))
+    return jax.jit(spread, in_shardings=shardings)
 
 
 def _sizes(orders: Orders, adapted: Array, refusals: Array, keys: Array) -> Array:
@@ -323,32 +347,6 @@ def _caution(key: Array) -> Array:
     """
     now, share = jax.random.uniform(jax.random.fold_in(key, CAUTION), (2,))
     return jnp.where(now < CAUTIOUS, LEAST_FACTOR**share, 1.0)
-
-
-def _stretch(orders: Orders, u: Array) -> Array:
-    """Return x = scale u."""
-    if orders.scale.ndim == 2:
-        return orders.scale @ u
-    return orders.scale * _along(orders.axes, orders.stretch, u)
-
-
-def _shrink(orders: Orders, x: Array) -> Array:
-    """Return u with x = scale u."""
-    if orders.scale.ndim == 2:
-        return solve_triangular(orders.scale, x, lower=True)
-    return _along(orders.axes, 1.0 / orders.stretch, x / orders.scale)
-
-
-def _pull(orders: Orders, slope: Array) -> Array:
-    """Return the gradient in u of a gradient in x = scale u."""
-    if orders.scale.ndim == 2:
-        return orders.scale.T @ slope
-    return _along(orders.axes, orders.stretch, orders.scale * slope)
-
-
-def _along(axes: Array, stretch: Array, u: Array) -> Array:
-    """Return u stretched along orthonormal axes."""
-    return u + axes @ ((stretch - 1.0) * (u @ axes)) if stretch.shape[0] else u
 
 
 def _stats(log_density: Array, info: Info, step_size: Array) -> Record:

@@ -18,13 +18,13 @@ from bayes_mkt.inference import kernels
 from bayes_mkt.inference.approximate import approximate
 from bayes_mkt.inference.checkpoint import Checkpoint
 from bayes_mkt.inference.collect import Collector, Enough
-from bayes_mkt.inference.density import Density, initial_positions
+from bayes_mkt.inference.density import Density, initial_positions, prepare_gradient
 from bayes_mkt.inference.evaluate import stored_values
 from bayes_mkt.inference.layout import layout_of_draws
 from bayes_mkt.inference.prepared import prepared
 from bayes_mkt.inference.progress import reporter
 from bayes_mkt.inference.psis import MARKS
-from bayes_mkt.inference.run import State, chunk_length, run
+from bayes_mkt.inference.run import State, chunk_length, prepare_run, run
 from bayes_mkt.inference.session import Session, about_run
 from bayes_mkt.inference.start import begin
 from bayes_mkt.inference.store import Draws
@@ -186,10 +186,14 @@ def _sample(
     limit = settings.draws or settings.max_draws
     with reporter(progress) as show:
         posterior, density = prepared(model, settings.collapse)
+        kernel, chains = KERNELS[settings.sampler], settings.n_chains
+        prepare_gradient(density, chains)
+        prepare_run(density, chains, kernel, settings.target_accept)
         chunk = chunk_length(density.start.size)
         kept = Draws(-(-limit // chunk) * chunk)
         key = seeds.key(settings.seed, "collapsed block")
         collected = Collector(posterior, density, names, key, kept)
+        collected.prepare(chains)
         checkpoint = None
         if settings.checkpoint is not None:
             about = about_run(settings, posterior, density, collected, start is not None)
@@ -198,12 +202,12 @@ def _sample(
         session = Session(collected, Enough(settings, show), checkpoint, begun)
         state = session.resume(settings.n_warmup)
         if state is None and start is not None:
-            state = start(posterior, density, settings.n_chains)
+            state = start(posterior, density, chains)
         if not session.finished:
             chunks = run(
                 density,
                 state or _begin(posterior, density, settings),
-                kernel=KERNELS[settings.sampler],
+                kernel=kernel,
                 key=seeds.key(settings.seed, "chains"),
                 warmup=settings.n_warmup,
                 target_accept=settings.target_accept,

@@ -1,0 +1,58 @@
+"""Programs of JAX compiled in the background, each once, while something else is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from typing import Any
+
+import jax
+
+Compiled = Callable[..., Any]
+
+
+def compiling(function: Any, *inputs: Any) -> Future[Compiled]:
+    """Return the program of a jitted function for inputs of these shapes; begin to compile it.
+
+    Parameters
+    ----------
+    function
+        What `jax.jit` returned, without static arguments; the same one for the same program.
+    inputs
+        Arrays, or `jax.ShapeDtypeStruct`, in trees.
+    """
+    leaves, tree = jax.tree.flatten(inputs)
+    kinds = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+    return _submitted(function, tree, kinds)
+
+
+@contextmanager
+def quick_compilation() -> Iterator[None]:
+    """Compile with little optimisation what is first called in the block, and run only there."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+
+
+@lru_cache(maxsize=64)
+def _submitted(function: Any, tree: Any, kinds: tuple[Any, ...]) -> Future[Compiled]:
+    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
+    lowered = function.lower(*jax.tree.unflatten(tree, shapes))
+    return _workers().submit(lambda: lowered.compile(_options()))
+
+
+@cache
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="compile")
+
+
+def _options() -> dict[str, bool | int] | None:
+    """Return what has the same program come out wherever in `quick_compilation` it is begun."""
+    if jax.default_backend() != "cpu":
+        return None
+    return {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}

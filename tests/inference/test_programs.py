@@ -1,0 +1,43 @@
+"""Programs are compiled once for their shapes, in the background, and are the ones that run."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pymc as pm
+
+import bayes_mkt as bm
+from bayes_mkt.inference import programs
+from bayes_mkt.inference.programs import compiling
+
+
+def test_equal_shapes_share_one_program() -> None:
+    function = jax.jit(lambda x, data: jnp.sum(x) + data["a"])
+    data = {"a": jnp.asarray(2.0)}
+    first = compiling(function, jax.ShapeDtypeStruct((3,), jnp.float64), data)
+    assert compiling(function, np.ones(3), data) is first
+    assert compiling(function, np.ones(4), data) is not first
+    assert float(first.result()(np.ones(3), data)) == 5.0
+
+
+def test_a_run_compiles_nothing_that_was_not_begun_before_it(monkeypatch) -> None:
+    """What is begun early for the shapes expected is what the run then asks for."""
+    begun = []
+    submitted = programs._submitted
+
+    def counted(function, tree, kinds):
+        before = submitted.cache_info().misses
+        found = submitted(function, tree, kinds)
+        begun.append(submitted.cache_info().misses > before)
+        return found
+
+    monkeypatch.setattr(programs, "_submitted", counted)
+    with pm.Model() as model:
+        spread = pm.HalfNormal("spread", 1.0)
+        pm.Normal("y", 0.0, spread, observed=[0.1, -1.2, 0.7])
+    bm.sample(model, seed=1, target_ess=400, progress=False, collapse=None)
+    # Gradient, chunk and conversion; every later question finds its program.
+    assert begun[:3] == [True, True, True]
+    assert not any(begun[3:])
+    assert len(begun) > 3
