@@ -187,8 +187,9 @@ def _sample(
     with reporter(progress) as show:
         posterior, density = prepared(model, settings.collapse)
         kernel, chains = KERNELS[settings.sampler], settings.n_chains
-        prepare_gradient(density, chains)
+        # What takes longest to compile comes first.
         prepare_run(density, chains, kernel, settings.target_accept)
+        prepare_gradient(density, chains)
         chunk = chunk_length(density.start.size)
         kept = Draws(-(-limit // chunk) * chunk)
         key = seeds.key(settings.seed, "collapsed block")
