@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_mkt.customers.reduction import SPEND, daily_repeats, per_customer, with_holdout
+from bayes_mkt.customers.reduction import (
+    MILLION,
+    SPEND,
+    STATE,
+    daily_repeats,
+    per_customer,
+    with_holdout,
+)
 from bayes_mkt.customers.tables import history_table, holdout_table
 from bayes_mkt.days import Bound, day_number, to_date
 from bayes_mkt.dims import MARKET
@@ -49,7 +58,8 @@ class CustomerHistory:
         - `customer`, if customers were kept: the names, and `customer_state`, their position
           along `state`.
 
-        Attributes: `unit`, `end` (ISO date), `currency` if stated.
+        Attributes: `unit`, `end` (ISO date), `currency` if stated, and `log` (JSON), which names
+        the columns of the log it was read from, if it was.
 
     Raises
     ------
@@ -143,7 +153,12 @@ class CustomerHistory:
         )
         end = _checked_end(log, end)
         rows = per_customer(log, end, labels)
-        attrs = {"unit": unit, "end": str(to_date(day_number(end, "end")))}
+        roles = {"customer": customer, "date": date, "amount": amount, "market": market}
+        attrs = {
+            "unit": unit,
+            "end": str(to_date(day_number(end, "end"))),
+            "log": json.dumps({**roles, "returns": returns}),
+        }
         return cls(history_table(rows, log, labels, keep_customers, _attrs(attrs, currency)))
 
     @classmethod
@@ -201,6 +216,38 @@ class CustomerHistory:
     def currency(self) -> str:
         """Currency of amounts; ``"money"`` if not stated."""
         return str(self.data.attrs.get("currency", "money"))
+
+    def reread(self, frame: object) -> nw.LazyFrame[Any]:
+        """Return one row for each customer of the log that this history was read from, lazy.
+
+        Columns: `customer`, and those in which customers of one state agree; see `state_keys`.
+
+        Raises
+        ------
+        SpecError
+            If the history wasn't read from a log.
+        """
+        if "log" not in self.data.attrs:
+            raise SpecError(
+                "This history wasn't read from a log: it has no customers to go back to. Make it "
+                "by CustomerHistory.from_transactions."
+            )
+        labels = self.covariates
+        log = Transactions.from_frame(frame, keep=labels, **json.loads(self.data.attrs["log"]))
+        return per_customer(log, str(self.data.attrs["end"]), labels)
+
+    def state_keys(self) -> pd.DataFrame:
+        """Return the columns in which customers of one state agree, a row for each state."""
+        data, columns = self.data, {}
+        cell = data["cell"].to_numpy()
+        if "log" in data.attrs and json.loads(data.attrs["log"])["market"] is not None:
+            columns[MARKET] = data["cell_market"].to_numpy()[cell]
+        for name in self.covariates:
+            columns[f"covariate_{name}"] = data[f"covariate_{name}"].to_numpy()[cell]
+        columns |= {name: data[name].to_numpy() for name in STATE}
+        if self.has_spend:
+            columns[SPEND] = (data[SPEND].to_numpy() * MILLION).round().astype(np.int64)
+        return pd.DataFrame(columns)
 
     @property
     def markets(self) -> tuple[str, ...]:

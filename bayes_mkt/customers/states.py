@@ -101,6 +101,6 @@ def length(count: int) -> int:
     """Return the least of the fixed lengths that holds `count`: 2 an octave, 8 above 8,192."""
     if count == 0:
         return 0
-    octave = max(count, 8).bit_length() - 1
+    octave = max(int(count), 8).bit_length() - 1
     step = 2 ** (octave - (3 if count > 2**13 else 1))
-    return max(-(-count // step) * step, 8)
+    return int(max(-(-count // step) * step, 8))
