@@ -155,16 +155,15 @@ class PurchaseModel(ABC):
         x, seen, age = pt.vectors("x", "seen", "age")
         alive, gone = self.fates(at, x, seen, age)
         inputs = list(at.values())
-        rest = pytensor.function(
-            [*inputs, x, seen, age], alive + pt.softplus(gone), mode="FAST_COMPILE"
-        )
+        rest = pytensor.function([*inputs, x, seen, age], [alive, gone], mode="FAST_COMPILE")
         counted = pytensor.function([*inputs, x], self.count_terms(at, x), mode="FAST_COMPILE")
 
         def evaluate(point: Array, columns: dict[str, Array]) -> Array:
             values = [np.exp(point[i : i + 1]) for i in range(len(inputs))]
             count = columns["frequency"]
             common = counted(*values, np.arange(count.max() + 1.0))[count.astype(int)]
-            return np.asarray(common + rest(*values, count, columns["recency"], columns["age"]))
+            here, odds = rest(*values, count, columns["recency"], columns["age"])
+            return np.asarray(common + here + np.logaddexp(0.0, odds))
 
         return evaluate
 
