@@ -122,6 +122,7 @@ from .targeting.recommend import recommend as recommend
 from .targeting.recommend import recommendation_frontier as recommendation_frontier
 from .targeting.uplift import Uplift as Uplift
 from .transactions import Transactions as Transactions
+from .transactions import spark_session as spark_session
 
 __all__: list[str]
 __version__: str

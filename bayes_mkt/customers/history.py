@@ -25,8 +25,8 @@ from bayes_mkt.customers.reduction import (
 from bayes_mkt.customers.tables import history_table, holdout_table
 from bayes_mkt.days import Bound, day_number, to_date
 from bayes_mkt.dims import MARKET
-from bayes_mkt.errors import SpecError
-from bayes_mkt.frames import Problems, counted
+from bayes_mkt.errors import DataError, SpecError
+from bayes_mkt.frames import Problems, counted, listed
 from bayes_mkt.transactions import Returns, Transactions, collect
 
 __all__ = ["CustomerHistory", "DAYS", "Holdout", "Unit"]
@@ -107,6 +107,7 @@ class CustomerHistory:
         amount: str | None = None,
         market: str | None = None,
         covariates: Iterable[str] = (),
+        bins: Mapping[str, Iterable[float]] | None = None,
         end: Bound | None = None,
         unit: Unit = "D",
         returns: Returns = "error",
@@ -120,8 +121,12 @@ class CustomerHistory:
         frame, customer, date, amount, market, returns
             As for `Transactions.from_frame`. Purchases of the same day are one.
         covariates
-            Columns of labels, known at the first purchase; bin numbers before. A customer's
-            market and covariates are those of the first day of purchase.
+            Columns of labels, or of numbers that are in `bins`, known at the first purchase. A
+            customer's market and covariates are those of the first day of purchase.
+        bins
+            For covariates that are numbers: where one bin ends and the next begins, ascending:
+            ``{"age": [25, 40]}`` makes the labels "below 25", "25 to 40" (25 in it, 40 not) and
+            "from 40".
         end
             Last day of the history, seen to its end; later rows are left out. None takes the last
             day of the log.
@@ -142,6 +147,7 @@ class CustomerHistory:
             For an unknown unit, or an end before the first purchase.
         """
         labels = _labels(covariates)
+        edges = _edges(bins, labels)
         log = Transactions.from_frame(
             frame,
             customer=customer,
@@ -152,12 +158,13 @@ class CustomerHistory:
             returns=returns,
         )
         end = _checked_end(log, end)
-        rows = per_customer(log, end, labels)
+        _check_numbers(log, edges)
+        rows = per_customer(log, end, labels, edges)
         roles = {"customer": customer, "date": date, "amount": amount, "market": market}
         attrs = {
             "unit": unit,
             "end": str(to_date(day_number(end, "end"))),
-            "log": json.dumps({**roles, "returns": returns}),
+            "log": json.dumps({**roles, "returns": returns, "bins": edges}),
         }
         return cls(history_table(rows, log, labels, keep_customers, _attrs(attrs, currency)))
 
@@ -185,7 +192,8 @@ class CustomerHistory:
         start = day_number(end, "end")
         if last <= start:
             raise SpecError(f"until={to_date(last)} must lie after end={to_date(start)}.")
-        rows = with_holdout(per_customer(log, end, labels), log, end, to_date(last))
+        edges = _edges(options.get("bins"), labels)
+        rows = with_holdout(per_customer(log, end, labels, edges), log, end, to_date(last))
         daily = collect(daily_repeats(log, end, to_date(last)), order=["day"])
         return history, Holdout(
             holdout_table(
@@ -233,8 +241,10 @@ class CustomerHistory:
                 "by CustomerHistory.from_transactions."
             )
         labels = self.covariates
-        log = Transactions.from_frame(frame, keep=labels, **json.loads(self.data.attrs["log"]))
-        return per_customer(log, str(self.data.attrs["end"]), labels)
+        roles = json.loads(self.data.attrs["log"])
+        edges = roles.pop("bins")
+        log = Transactions.from_frame(frame, keep=labels, **roles)
+        return per_customer(log, str(self.data.attrs["end"]), labels, edges)
 
     def state_keys(self) -> pd.DataFrame:
         """Return the columns in which customers of one state agree, a row for each state."""
@@ -340,6 +350,31 @@ def _labels(covariates: Iterable[str]) -> tuple[str, ...]:
             f"covariates={covariates!r} must be a list of columns, such as [{covariates!r}]."
         )
     return tuple(covariates)
+
+
+def _edges(
+    bins: Mapping[str, Iterable[float]] | None, labels: Iterable[str]
+) -> dict[str, list[float]]:
+    """Return where bins begin, by covariate."""
+    edges = {name: [float(edge) for edge in values] for name, values in (bins or {}).items()}
+    unknown = sorted(set(edges) - set(labels))
+    if unknown:
+        raise SpecError(f"bins names {listed(map(repr, unknown))}, which covariates= doesn't.")
+    for name, values in edges.items():
+        if not values or not np.all(np.isfinite(values)) or np.any(np.diff(values) <= 0):
+            raise SpecError(f"bins[{name!r}]={values} must be ascending numbers.")
+    return edges
+
+
+def _check_numbers(log: Transactions, names: Iterable[str]) -> None:
+    """Raise unless the columns to bin are numbers."""
+    schema = log.log.collect_schema()
+    for name in names:
+        if not schema[name].is_numeric():
+            raise DataError(
+                f"Covariate {name!r} is of type {schema[name]}: only numbers are binned. Convert "
+                "it before loading, or leave it out of bins= to keep its labels."
+            )
 
 
 def _checked_end(log: Transactions, end: Bound | None) -> Bound:

@@ -86,18 +86,10 @@ def export(log: str) -> dict[str, Any]:
 
 def engines(log: str) -> dict[str, Any]:
     """Reduce on DuckDB and on Spark, and compare."""
-    from pyspark.sql import SparkSession
-
     begun = time.perf_counter()
     ours = bm.CustomerHistory.from_transactions(opened(log), **COLUMNS)
     first = time.perf_counter() - begun
-    session = (
-        SparkSession.builder.master("local[*]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.driver.memory", "4g")
-        .config("spark.sql.session.timeZone", "UTC")
-        .getOrCreate()
-    )
+    session = bm.spark_session(spark_driver_memory="4g")
     begun = time.perf_counter()
     theirs = bm.CustomerHistory.from_transactions(session.read.parquet(log), **COLUMNS)
     second = time.perf_counter() - begun
