@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pytensor
+import pytensor.tensor as pt
 from numpy.typing import NDArray
 from scipy import linalg, optimize
 
@@ -22,7 +24,7 @@ from bayes_mkt import seeds
 from bayes_mkt.customers.states import Rows, filled
 from bayes_mkt.errors import SpecError
 
-__all__ = ["Evaluate", "check_condense", "condensed", "counted_rows"]
+__all__ = ["Evaluate", "check_condense", "condensed", "counted_rows", "evaluator"]
 
 Array = NDArray[Any]
 # (logs of the hyperparameters, columns) -> log-likelihood of each row
@@ -83,6 +85,28 @@ def condensed(rows: Rows, evaluate: Evaluate, start: Array, error: float) -> tup
     columns = {name: values[place] for name, values in rows.columns.items()}
     fewer = Rows(columns, np.concatenate(weights), rows.profile[place], np.empty(0, dtype=int))
     return filled(fewer), np.array(found)
+
+
+def evaluator(model: Any) -> Evaluate:
+    """Return ``(logs of the hyperparameters, columns) -> log-likelihood`` of rows.
+
+    Of a `PurchaseModel`: its own graph, whose terms of the count are computed once a count.
+    """
+    at = {name: pt.tensor(name, shape=(1,)) for name in model.parameters}
+    x, seen, age = pt.vectors("x", "seen", "age")
+    inputs = list(at.values())
+    fates = list(model.fates(at, x, seen, age))
+    rest = pytensor.function([*inputs, x, seen, age], fates, mode="FAST_COMPILE")
+    counted = pytensor.function([*inputs, x], model.count_terms(at, x), mode="FAST_COMPILE")
+
+    def evaluate(point: Array, columns: dict[str, Array]) -> Array:
+        values = [np.exp(point[i : i + 1]) for i in range(len(inputs))]
+        count = columns["frequency"]
+        common = counted(*values, np.arange(count.max() + 1.0))[count.astype(int)]
+        alive, gone = rest(*values, count, columns["recency"], columns["age"])
+        return np.asarray(common + alive + np.logaddexp(0.0, gone))
+
+    return evaluate
 
 
 def counted_rows(rows: Rows) -> Rows:

@@ -10,11 +10,10 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import pymc as pm
-import pytensor
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from bayes_mkt.customers.condense import Evaluate, check_condense, condensed, counted_rows
+from bayes_mkt.customers.condense import check_condense, condensed, counted_rows, evaluator
 from bayes_mkt.customers.futures import BetaFuture, Future, RateFuture
 from bayes_mkt.customers.history import DAYS, CustomerHistory
 from bayes_mkt.customers.pooling import (
@@ -126,7 +125,7 @@ class PurchaseModel(ABC):
         if self.condense is None:
             counts, fitted = purchase_rows(history, ("frequency",)), rows
         else:
-            evaluate, start = self._evaluate(), self.start(history)
+            evaluate, start = evaluator(self), self.start(history)
             fitted, error = condensed(rows, evaluate, start, self.condense)
             counts = counted_rows(fitted)
             pm.Data("condensing_error", error)
@@ -148,24 +147,6 @@ class PurchaseModel(ABC):
         )
         profile = pm.Data(f"{head or 'purchase_'}profile", rows.profile)
         return self.fates({k: v[profile] for k, v in hyper.items()}, x, seen, age)
-
-    def _evaluate(self) -> Evaluate:
-        """Return ``(logs of the hyperparameters, columns) -> log-likelihood`` of rows."""
-        at = {name: pt.tensor(name, shape=(1,)) for name in self.parameters}
-        x, seen, age = pt.vectors("x", "seen", "age")
-        alive, gone = self.fates(at, x, seen, age)
-        inputs = list(at.values())
-        rest = pytensor.function([*inputs, x, seen, age], [alive, gone], mode="FAST_COMPILE")
-        counted = pytensor.function([*inputs, x], self.count_terms(at, x), mode="FAST_COMPILE")
-
-        def evaluate(point: Array, columns: dict[str, Array]) -> Array:
-            values = [np.exp(point[i : i + 1]) for i in range(len(inputs))]
-            count = columns["frequency"]
-            common = counted(*values, np.arange(count.max() + 1.0))[count.astype(int)]
-            here, odds = rest(*values, count, columns["recency"], columns["age"])
-            return np.asarray(common + here + np.logaddexp(0.0, odds))
-
-        return evaluate
 
     def start(self, history: CustomerHistory) -> Array:
         """Return logs of hyperparameters that are not far off: r 0.7 and the data's own rate."""

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import bayes_mkt as bm
-from bayes_mkt.customers.condense import condensed
+from bayes_mkt.customers.condense import condensed, evaluator
 from bayes_mkt.customers.spend import _evaluate as spend_evaluate
 from bayes_mkt.customers.states import purchase_rows, spend_rows
 from tests.customers.cases import SPECS, fixed
@@ -24,7 +24,7 @@ def many() -> bm.CustomerHistory:
 @pytest.mark.parametrize("name", ["BGNBD", "ParetoNBD"])
 def test_few_rows_have_the_likelihood_of_all(name: str, many: bm.CustomerHistory) -> None:
     spec = SPECS[name]()
-    rows, start, evaluate = purchase_rows(many), spec.start(many), spec._evaluate()
+    rows, start, evaluate = purchase_rows(many), spec.start(many), evaluator(spec)
     few, error = condensed(rows, evaluate, start, 0.05)
     size = (few.weight > 0).sum()
     assert size < 0.25 * (rows.weight > 0).sum()
