@@ -5,10 +5,12 @@ from .customers.comparisons import hazard_ratio as hazard_ratio
 from .customers.comparisons import probability_difference as probability_difference
 from .customers.comparisons import time_ratio as time_ratio
 from .customers.competing import competing_incidence as competing_incidence
+from .customers.condensing import condensing_error as condensing_error
 from .customers.contracts import ContractCohorts as ContractCohorts
 from .customers.contracts import ShiftedBetaGeometric as ShiftedBetaGeometric
 from .customers.contracts import contract_survival as contract_survival
 from .customers.contracts import renewal_rate as renewal_rate
+from .customers.export import write_customers as write_customers
 from .customers.first_purchases import FirstPurchases as FirstPurchases
 from .customers.hazard import Churn as Churn
 from .customers.hazard import SecondPurchase as SecondPurchase
@@ -36,6 +38,8 @@ from .customers.value import customer_states as customer_states
 from .customers.value import expected_purchases as expected_purchases
 from .customers.value import next_basket as next_basket
 from .customers.value import p_alive as p_alive
+from .customers.value import purchase_distribution as purchase_distribution
+from .customers.value import segment_value as segment_value
 from .customers.windows import contact_list as contact_list
 from .customers.windows import contact_windows as contact_windows
 from .errors import BayesMktError as BayesMktError
@@ -118,6 +122,7 @@ from .targeting.recommend import recommend as recommend
 from .targeting.recommend import recommendation_frontier as recommendation_frontier
 from .targeting.uplift import Uplift as Uplift
 from .transactions import Transactions as Transactions
+from .transactions import spark_session as spark_session
 
 __all__: list[str]
 __version__: str

@@ -7,8 +7,15 @@ Polars, PyArrow, DuckDB, Spark); only what `collect` is called on comes back.
 from __future__ import annotations
 
 import datetime as dt
+import os
+import re
+import shutil
+import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import narwhals as nw
@@ -20,13 +27,24 @@ from bayes_mkt.errors import DataError, SpecError
 from bayes_mkt.frames import Column, Problems, open_columns
 from bayes_mkt.logchecks import check_log, prepared, readable
 
-__all__ = ["AMOUNT", "CUSTOMER", "DAY", "FIRST_DAY", "MARKET", "Returns", "Transactions", "collect"]
+__all__ = [
+    "AMOUNT",
+    "CUSTOMER",
+    "DAY",
+    "FIRST_DAY",
+    "MARKET",
+    "Returns",
+    "Transactions",
+    "collect",
+    "spark_session",
+]
 
 CUSTOMER: Final = "customer"
 DAY: Final = "day"
 AMOUNT: Final = "amount"
 MARKET: Final = "market"
 FIRST_DAY: Final = "first_day"
+JAVA: Final = 17
 OWN_NAMES: Final = (CUSTOMER, DAY, AMOUNT, MARKET, FIRST_DAY, "lines")
 
 Returns = Literal["error", "drop", "net"]
@@ -237,6 +255,51 @@ def collect(lazy: nw.LazyFrame[Any], order: Iterable[str] = ()) -> pd.DataFrame:
     frame = pd.DataFrame({name: _plain(table[name]) for name in table.columns}, copy=False)
     keys = list(order)
     return frame.sort_values(keys, kind="stable", ignore_index=True) if keys else frame
+
+
+def spark_session(cores: str = "*", **settings: str) -> Any:
+    """Return a Spark session on this machine, or say what it lacks.
+
+    Parameters
+    ----------
+    cores
+        How many, or ``"*"`` for all.
+    **settings
+        Of Spark, with ``_`` for ``.``: ``spark_driver_memory="4g"``. The session's time zone is UTC
+        unless ``spark_sql_session_timeZone`` says otherwise.
+
+    Returns
+    -------
+    SparkSession
+        Whose DataFrames `CustomerHistory.from_transactions` and the other readers take.
+
+    Raises
+    ------
+    SpecError
+        If PySpark isn't installed, or there is no Java of version 17 or later.
+    """
+    if find_spec("pyspark") is None:
+        raise SpecError("Spark needs PySpark: pip install 'bayes-mkt[spark]'.")
+    _check_java()
+    options = {"spark_ui_enabled": "false", "spark_sql_session_timeZone": "UTC", **settings}
+    builder = import_module("pyspark.sql").SparkSession.builder.master(f"local[{cores}]")
+    for name, value in options.items():
+        builder = builder.config(name.replace("_", "."), value)
+    return builder.getOrCreate()
+
+
+def _check_java() -> None:
+    """Raise unless there is a Java that Spark can run on."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
+    where = f"in JAVA_HOME, {home}" if home else "on the path"
+    remedy = f"Install Java {JAVA} or later (OpenJDK, say), or point JAVA_HOME to one."
+    if java is None:
+        raise SpecError(f"Spark needs Java {JAVA} or later, and there is none {where}. {remedy}")
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    found = re.search(r'version "(?:1[.])?([0-9]+)', said.stderr + said.stdout)
+    if found is not None and int(found[1]) < JAVA:
+        raise SpecError(f"Spark needs Java {JAVA} or later; {where} is Java {found[1]}. {remedy}")
 
 
 def log_columns(

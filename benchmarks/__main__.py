@@ -13,8 +13,12 @@ from cyclopts import App
 
 NAMES = (
     "calibration",
+    "customer_growth",
+    "customer_holdout",
     "gradient",
     "growth",
+    "market_coverage",
+    "purchases",
     "refit",
     "refutation",
     "roi_coverage",

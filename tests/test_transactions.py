@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from bayes_mkt.errors import DataError, SpecError
-from bayes_mkt.transactions import Transactions, collect
+from bayes_mkt.transactions import Transactions, collect, spark_session
 
 ROLES = {"customer": "id", "date": "date", "amount": "amount", "market": "country"}
 
@@ -218,3 +219,19 @@ def test_first_and_last_day_are_told() -> None:
 def test_columns_that_were_not_read_are_refused() -> None:
     with pytest.raises(SpecError, match="was read without"):
         Transactions.from_frame(log(), customer="id", date="date").first_values(["market"])
+
+
+def test_spark_says_which_java_it_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("bayes_mkt.transactions.find_spec", lambda _: object())
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(SpecError, match="Java 17 or later, and there is none in JAVA_HOME"):
+        spark_session()
+    old = tmp_path / "bin" / "java"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_352\"' >&2\n")
+    old.chmod(0o755)
+    with pytest.raises(SpecError, match=r"in JAVA_HOME, .* is Java 8\. Install Java 17"):
+        spark_session()
+    monkeypatch.setattr("bayes_mkt.transactions.find_spec", lambda _: None)
+    with pytest.raises(SpecError, match=r"pip install 'bayes-mkt\[spark\]'"):
+        spark_session()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_mkt.customers.ages import Ages, shared_ages
 from bayes_mkt.customers.futures import Outlook
 from bayes_mkt.customers.history import CustomerHistory
 from bayes_mkt.customers.lifetime import Lifetime
@@ -21,11 +23,23 @@ from bayes_mkt.customers.states import purchase_rows
 from bayes_mkt.dims import CUSTOMER, MARKET, SAMPLE
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit
+from bayes_mkt.frames import listed
 
-__all__ = ["By", "Group", "Part", "answer", "basket_mean", "grouping", "parts", "purchase_model"]
+__all__ = [
+    "By",
+    "Group",
+    "Part",
+    "Segments",
+    "answer",
+    "basket_mean",
+    "grouping",
+    "parts",
+    "purchase_model",
+]
 
 Array = NDArray[Any]
 By = Literal["customer", "state", "market", "segment", "total"]
+Segments = Sequence[object] | Mapping[Any, object]
 SEGMENT: Final = "segment"
 MEMORY: Final = 2**31
 
@@ -40,23 +54,23 @@ class Part:
         Which of the flattened ``chain x draw``.
     p_alive
         Probability to be alive at the end of the history (draw, state).
-    future
-        Of who is alive, by unique row of the purchase likelihood (draw, row).
-    index
-        Each state's row (state,).
+    outlook
+        ``(profile, x, age) -> `` what is expected of who is alive, by draw.
+    ages
+        How states share what is computed at few ages.
     spend
         Hyperparameters of spend by state; empty if spend isn't modelled.
     """
 
     where: slice
     p_alive: Array
-    future: Outlook
-    index: Array
+    outlook: Callable[[Array, Array, Array], Outlook]
+    ages: Ages
     spend: Mapping[str, Array]
 
-    def by_state(self, values: Array) -> Array:
-        """Return values of rows (draw, row) for the states that share them (draw, state)."""
-        return np.asarray(values[:, self.index])
+    def of_alive(self, ask: Callable[[Outlook], Array]) -> Array:
+        """Return ``ask(future)`` of who is alive for every state (draw, state, ...)."""
+        return self.ages.spread(ask(self.outlook(*self.ages.points)))
 
 
 @dataclass(frozen=True)
@@ -90,23 +104,28 @@ def parts(fit: Fit, posterior: xr.Dataset, memory: int = 2**26) -> Iterator[Part
     """Yield the draws of `posterior` in parts of bounded memory, by state of the history."""
     model, history = purchase_model(fit), fit.data
     rows = purchase_rows(history)
-    x, age = rows.columns["frequency"], rows.columns["age"]
     spend = spend_model(fit)
     cell = history.data["cell"].to_numpy()
     hyper = {n: flat(posterior, n) for n in model.parameters}
     paid = {n: flat(posterior, n) for n in spend.parameters} if spend is not None else {}
+    ages = shared_ages(rows, hyper["alpha"].min(axis=0))
     for where, (result,) in fit.target.evaluate(
         posterior, ["p_alive"], hold=model.parameters, memory=memory
     ):
-        at = {n: v[where][:, rows.profile] for n, v in hyper.items()}
-        future = model.future(at, x, age)
         yield Part(
             where,
             result["p_alive"][:, rows.index],
-            future,
-            rows.index,
+            partial(_outlook, model, {n: v[where] for n, v in hyper.items()}),
+            ages,
             {n: v[where][:, cell] for n, v in paid.items()},
         )
+
+
+def _outlook(
+    model: PurchaseModel, hyper: Mapping[str, Array], profile: Array, x: Array, age: Array
+) -> Outlook:
+    """Return what is expected of the alive of given profiles, counts and ages, by draw."""
+    return model.future({n: v[:, profile] for n, v in hyper.items()}, x, age)
 
 
 def basket_mean(history: CustomerHistory, at: Mapping[str, Array]) -> Array:
@@ -122,7 +141,7 @@ def spent(history: CustomerHistory) -> tuple[Array, Array]:
     return np.where(total > 0, x, 0.0), np.where(total > 0, total, 0.0)
 
 
-def grouping(history: CustomerHistory, by: By, segments: Sequence[object] | None = None) -> Group:
+def grouping(history: CustomerHistory, by: By, segments: Segments | None = None) -> Group:
     """Return how states are brought together.
 
     Parameters
@@ -130,7 +149,7 @@ def grouping(history: CustomerHistory, by: By, segments: Sequence[object] | None
     by
         ``"customer"``, ``"state"``, ``"market"``, ``"segment"`` or ``"total"``.
     segments
-        A label for each customer, in the order of the history's; for ``by="segment"``.
+        A label for each customer, in the order of the history's, or by name; for ``by="segment"``.
     """
     data = history.data
     weight = data["weight"].to_numpy().astype(float)
@@ -160,8 +179,17 @@ def grouping(history: CustomerHistory, by: By, segments: Sequence[object] | None
     return Group((SEGMENT,), {SEGMENT: labels}, counts=counts)
 
 
-def segment_codes(history: CustomerHistory, segments: Sequence[object]) -> tuple[Array, list[str]]:
+def segment_codes(history: CustomerHistory, segments: Segments) -> tuple[Array, list[str]]:
     """Return each customer's segment as a position among the sorted labels."""
+    if isinstance(segments, Mapping):
+        names = history.data[CUSTOMER].to_numpy().tolist()
+        lacking = [name for name in names if name not in segments]
+        if lacking:
+            raise SpecError(
+                f"segments names {len(names) - len(lacking):,} of {len(names):,} customers; "
+                f"{listed(map(repr, lacking))} are not among them. Give each customer a label."
+            )
+        segments = [segments[name] for name in names]
     given = [str(label) for label in segments]
     if len(given) != history.data.sizes.get(CUSTOMER, -1):
         raise SpecError(

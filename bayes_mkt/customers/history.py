@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_mkt.customers.reduction import SPEND, daily_repeats, per_customer, with_holdout
+from bayes_mkt.customers.reduction import (
+    MILLION,
+    SPEND,
+    STATE,
+    daily_repeats,
+    per_customer,
+    with_holdout,
+)
 from bayes_mkt.customers.tables import history_table, holdout_table
 from bayes_mkt.days import Bound, day_number, to_date
 from bayes_mkt.dims import MARKET
-from bayes_mkt.errors import SpecError
-from bayes_mkt.frames import Problems, counted
+from bayes_mkt.errors import DataError, SpecError
+from bayes_mkt.frames import Problems, counted, listed
 from bayes_mkt.transactions import Returns, Transactions, collect
 
 __all__ = ["CustomerHistory", "DAYS", "Holdout", "Unit"]
@@ -49,7 +58,8 @@ class CustomerHistory:
         - `customer`, if customers were kept: the names, and `customer_state`, their position
           along `state`.
 
-        Attributes: `unit`, `end` (ISO date), `currency` if stated.
+        Attributes: `unit`, `end` (ISO date), `currency` if stated, and `log` (JSON), which names
+        the columns of the log it was read from, if it was.
 
     Raises
     ------
@@ -97,6 +107,7 @@ class CustomerHistory:
         amount: str | None = None,
         market: str | None = None,
         covariates: Iterable[str] = (),
+        bins: Mapping[str, Iterable[float]] | None = None,
         end: Bound | None = None,
         unit: Unit = "D",
         returns: Returns = "error",
@@ -110,8 +121,12 @@ class CustomerHistory:
         frame, customer, date, amount, market, returns
             As for `Transactions.from_frame`. Purchases of the same day are one.
         covariates
-            Columns of labels, known at the first purchase; bin numbers before. A customer's
-            market and covariates are those of the first day of purchase.
+            Columns of labels, or of numbers that are in `bins`, known at the first purchase. A
+            customer's market and covariates are those of the first day of purchase.
+        bins
+            For covariates that are numbers: where one bin ends and the next begins, ascending:
+            ``{"age": [25, 40]}`` makes the labels "below 25", "25 to 40" (25 in it, 40 not) and
+            "from 40".
         end
             Last day of the history, seen to its end; later rows are left out. None takes the last
             day of the log.
@@ -132,6 +147,7 @@ class CustomerHistory:
             For an unknown unit, or an end before the first purchase.
         """
         labels = _labels(covariates)
+        edges = _edges(bins, labels)
         log = Transactions.from_frame(
             frame,
             customer=customer,
@@ -142,8 +158,14 @@ class CustomerHistory:
             returns=returns,
         )
         end = _checked_end(log, end)
-        rows = per_customer(log, end, labels)
-        attrs = {"unit": unit, "end": str(to_date(day_number(end, "end")))}
+        _check_numbers(log, edges)
+        rows = per_customer(log, end, labels, edges)
+        roles = {"customer": customer, "date": date, "amount": amount, "market": market}
+        attrs = {
+            "unit": unit,
+            "end": str(to_date(day_number(end, "end"))),
+            "log": json.dumps({**roles, "returns": returns, "bins": edges}),
+        }
         return cls(history_table(rows, log, labels, keep_customers, _attrs(attrs, currency)))
 
     @classmethod
@@ -170,7 +192,8 @@ class CustomerHistory:
         start = day_number(end, "end")
         if last <= start:
             raise SpecError(f"until={to_date(last)} must lie after end={to_date(start)}.")
-        rows = with_holdout(per_customer(log, end, labels), log, end, to_date(last))
+        edges = _edges(options.get("bins"), labels)
+        rows = with_holdout(per_customer(log, end, labels, edges), log, end, to_date(last))
         daily = collect(daily_repeats(log, end, to_date(last)), order=["day"])
         return history, Holdout(
             holdout_table(
@@ -201,6 +224,40 @@ class CustomerHistory:
     def currency(self) -> str:
         """Currency of amounts; ``"money"`` if not stated."""
         return str(self.data.attrs.get("currency", "money"))
+
+    def reread(self, frame: object) -> nw.LazyFrame[Any]:
+        """Return one row for each customer of the log that this history was read from, lazy.
+
+        Columns: `customer`, and those in which customers of one state agree; see `state_keys`.
+
+        Raises
+        ------
+        SpecError
+            If the history wasn't read from a log.
+        """
+        if "log" not in self.data.attrs:
+            raise SpecError(
+                "This history wasn't read from a log: it has no customers to go back to. Make it "
+                "by CustomerHistory.from_transactions."
+            )
+        labels = self.covariates
+        roles = json.loads(self.data.attrs["log"])
+        edges = roles.pop("bins")
+        log = Transactions.from_frame(frame, keep=labels, **roles)
+        return per_customer(log, str(self.data.attrs["end"]), labels, edges)
+
+    def state_keys(self) -> pd.DataFrame:
+        """Return the columns in which customers of one state agree, a row for each state."""
+        data, columns = self.data, {}
+        cell = data["cell"].to_numpy()
+        if "log" in data.attrs and json.loads(data.attrs["log"])["market"] is not None:
+            columns[MARKET] = data["cell_market"].to_numpy()[cell]
+        for name in self.covariates:
+            columns[f"covariate_{name}"] = data[f"covariate_{name}"].to_numpy()[cell]
+        columns |= {name: data[name].to_numpy() for name in STATE}
+        if self.has_spend:
+            columns[SPEND] = (data[SPEND].to_numpy() * MILLION).round().astype(np.int64)
+        return pd.DataFrame(columns)
 
     @property
     def markets(self) -> tuple[str, ...]:
@@ -293,6 +350,31 @@ def _labels(covariates: Iterable[str]) -> tuple[str, ...]:
             f"covariates={covariates!r} must be a list of columns, such as [{covariates!r}]."
         )
     return tuple(covariates)
+
+
+def _edges(
+    bins: Mapping[str, Iterable[float]] | None, labels: Iterable[str]
+) -> dict[str, list[float]]:
+    """Return where bins begin, by covariate."""
+    edges = {name: [float(edge) for edge in values] for name, values in (bins or {}).items()}
+    unknown = sorted(set(edges) - set(labels))
+    if unknown:
+        raise SpecError(f"bins names {listed(map(repr, unknown))}, which covariates= doesn't.")
+    for name, values in edges.items():
+        if not values or not np.all(np.isfinite(values)) or np.any(np.diff(values) <= 0):
+            raise SpecError(f"bins[{name!r}]={values} must be ascending numbers.")
+    return edges
+
+
+def _check_numbers(log: Transactions, names: Iterable[str]) -> None:
+    """Raise unless the columns to bin are numbers."""
+    schema = log.log.collect_schema()
+    for name in names:
+        if not schema[name].is_numeric():
+            raise DataError(
+                f"Covariate {name!r} is of type {schema[name]}: only numbers are binned. Convert "
+                "it before loading, or leave it out of bins= to keep its labels."
+            )
 
 
 def _checked_end(log: Transactions, end: Bound | None) -> Bound:

@@ -13,6 +13,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
+from bayes_mkt.customers.condense import check_condense, condensed, counted_rows, evaluator
 from bayes_mkt.customers.futures import BetaFuture, Future, RateFuture
 from bayes_mkt.customers.history import DAYS, CustomerHistory
 from bayes_mkt.customers.pooling import (
@@ -21,7 +22,7 @@ from bayes_mkt.customers.pooling import (
     by_profile,
     profile_dim,
 )
-from bayes_mkt.customers.states import purchase_rows
+from bayes_mkt.customers.states import Rows, purchase_rows
 from bayes_mkt.priors import Prior, checked_priors
 from bayes_mkt.specs import remade
 
@@ -57,9 +58,15 @@ class PurchaseModel(ABC):
     ----------
     priors
         Replacements of default priors, by variable name.
+    condense
+        None fits every distinct history. A number is how far, in nats, the log-likelihood of a
+        market may be off where its posterior lies, for histories too many to pass over thousands
+        of times: then few weighted ones stand for all; see `condense.condensed`.
+        `condensing_error` measures what it did to a fit.
     """
 
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
+    condense: float | None = None
 
     # Names of the hyperparameters in the literature, of their population-level variables, which of
     # those are probabilities, and which of those covariates move.
@@ -72,6 +79,7 @@ class PurchaseModel(ABC):
     def __post_init__(self) -> None:
         known = {**self.defaults, **self._effects()}
         object.__setattr__(self, "priors", checked_priors(self.priors, known, self.probabilities))
+        check_condense(self.condense)
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
         return remade(self)
@@ -112,22 +120,45 @@ class PurchaseModel(ABC):
             name: pm.Deterministic(name, value, dims=dim)
             for name, value in self.hyperparameters(theta, year).items()
         }
-        counts, rows = purchase_rows(history, ("frequency",)), purchase_rows(history)
+        rows = purchase_rows(history)
+        fates = self._fates(hyper, rows, "")
+        if self.condense is None:
+            counts, fitted = purchase_rows(history, ("frequency",)), rows
+        else:
+            evaluate, start = evaluator(self), self.start(history)
+            fitted, error = condensed(rows, evaluate, start, self.condense)
+            counts = counted_rows(fitted)
+            pm.Data("condensing_error", error)
+        pm.Deterministic("p_alive", pm.math.sigmoid(-fates[1]))
+        alive, gone = fates if fitted is rows else self._fates(hyper, fitted, "fitted_")
         count = pm.Data("count", counts.columns["frequency"])
         count_profile = pm.Data("count_profile", counts.profile)
         common = self.count_terms({k: v[count_profile] for k, v in hyper.items()}, count)
-        x, seen, age = (
-            pm.Data(name, rows.columns[name]) for name in ("frequency", "recency", "age")
-        )
-        profile = pm.Data("purchase_profile", rows.profile)
-        at = {k: v[profile] for k, v in hyper.items()}
-        alive, gone = self.fates(at, x, seen, age)
-        pm.Deterministic("p_alive", pm.math.sigmoid(-gone))
         total = pt.dot(pm.Data("count_weight", counts.weight), common) + pt.dot(
-            pm.Data("purchase_weight", rows.weight), alive + pt.softplus(gone)
+            pm.Data("purchase_weight", fitted.weight), alive + pt.softplus(gone)
         )
         pm.Deterministic("purchase_log_likelihood", total)
         pm.Potential("purchases", total)
+
+    def _fates(self, hyper: Mapping[str, Tensor], rows: Rows, head: str) -> tuple[Tensor, Tensor]:
+        """Return `fates` of rows, which become data of the model in context."""
+        x, seen, age = (
+            pm.Data(f"{head}{name}", rows.columns[name]) for name in ("frequency", "recency", "age")
+        )
+        profile = pm.Data(f"{head or 'purchase_'}profile", rows.profile)
+        return self.fates({k: v[profile] for k, v in hyper.items()}, x, seen, age)
+
+    def start(self, history: CustomerHistory) -> Array:
+        """Return logs of hyperparameters that are not far off: r 0.7 and the data's own rate."""
+        data = history.data
+        weight, age = data["weight"].to_numpy(), history.per_unit(data["age"].to_numpy())
+        bought = float((weight * data["frequency"].to_numpy()).sum()) + 0.5
+        lived = float((weight * age).sum()) + 1.0
+        return np.log([0.7, 0.7 * lived / bought, *self.leaving(lived / float(weight.sum()))])
+
+    @abstractmethod
+    def leaving(self, age: float) -> tuple[float, float]:
+        """Return plausible hyperparameters of leaving, given the mean age."""
 
     @abstractmethod
     def hyperparameters(self, theta: Mapping[str, Tensor], year: float) -> dict[str, Tensor]:
@@ -199,6 +230,10 @@ class BGNBD(PurchaseModel):
     defaults: ClassVar[Mapping[str, Prior]] = MappingProxyType({**_PURCHASES, **_BETA_DROPOUT})
     probabilities: ClassVar[tuple[str, ...]] = ("dropout",)
     moved: ClassVar[tuple[str, ...]] = ("purchase_rate", "dropout")
+
+    def leaving(self, age: float) -> tuple[float, float]:
+        """Return a and b."""
+        return 0.6, 2.4
 
     def hyperparameters(self, theta: Mapping[str, Tensor], year: float) -> dict[str, Tensor]:
         """Return r, alpha, a, b; alpha in the history's unit of time."""
@@ -302,6 +337,10 @@ class ParetoNBD(PurchaseModel):
     parameters: ClassVar[tuple[str, ...]] = ("r", "alpha", "s", "beta")
     defaults: ClassVar[Mapping[str, Prior]] = MappingProxyType({**_PURCHASES, **_RATE_DROPOUT})
     moved: ClassVar[tuple[str, ...]] = ("purchase_rate", "dropout_rate")
+
+    def leaving(self, age: float) -> tuple[float, float]:
+        """Return s and beta."""
+        return 0.6, age
 
     def hyperparameters(self, theta: Mapping[str, Tensor], year: float) -> dict[str, Tensor]:
         """Return r, alpha, s, beta; alpha and beta in the history's unit of time."""

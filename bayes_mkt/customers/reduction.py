@@ -5,7 +5,8 @@ Everything here returns a lazy frame; `history` decides what is brought back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import narwhals as nw
@@ -19,14 +20,20 @@ HELD: Final = "holdout"
 MILLION: Final = 1e6
 
 
-def per_customer(log: Transactions, end: Bound, covariates: Sequence[str]) -> nw.LazyFrame[Any]:
+Bins = Mapping[str, Sequence[float]]
+NONE: Final[Bins] = MappingProxyType({})
+
+
+def per_customer(
+    log: Transactions, end: Bound, covariates: Sequence[str], bins: Bins = NONE
+) -> nw.LazyFrame[Any]:
     """Return one row for each customer who had bought by `end`.
 
     Columns: `customer`; `frequency`, days of purchase after the first; `recency`, days from the
     first to the last purchase; `age`, days from the first purchase to `end`; `spend`, the sum of
     amounts of repeat purchases in millionths, a whole number: sums of floats differ in their last
     bits between engines, and would tell equal customers apart; `market` and `covariate_NAME`, as of
-    the first day.
+    the first day; those in `bins` as the label of their interval.
     """
     first = log.first_days(end)
     days = log.purchase_days(end=end).join(first, on=CUSTOMER, how="inner")
@@ -55,12 +62,25 @@ def per_customer(log: Transactions, end: Bound, covariates: Sequence[str]) -> nw
         profile = log.first_values(labels, end).select(
             CUSTOMER,
             *(
-                nw.col(label).cast(nw.String).alias(alias)
+                _label(label, bins).alias(alias)
                 for label, alias in zip(labels, aliases, strict=True)
             ),
         )
         rows = rows.join(profile, on=CUSTOMER, how="left")
     return rows
+
+
+def _label(name: str, bins: Bins) -> nw.Expr:
+    """Return a column as text: its values, or in which interval they lie."""
+    column = nw.col(name)
+    if name not in bins:
+        return column.cast(nw.String)
+    edges = [f"{edge:g}" for edge in bins[name]]
+    label = nw.lit(f"from {edges[-1]}")
+    for k in range(len(edges) - 1, -1, -1):
+        text = f"{edges[k - 1]} to {edges[k]}" if k else f"below {edges[0]}"
+        label = nw.when(column < bins[name][k]).then(nw.lit(text)).otherwise(label)
+    return nw.when(~column.is_null()).then(label)
 
 
 def with_holdout(

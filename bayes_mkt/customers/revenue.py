@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayes_mkt import seeds
 from bayes_mkt.customers.asked import (
+    Segments,
     flat,
     purchase_model,
     segment_codes,
@@ -42,7 +43,7 @@ def future_purchases(
     *,
     seed: int,
     draws: int = 400,
-    segments: Sequence[object] | None = None,
+    segments: Segments | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return drawn numbers of purchases in periods after the history's end.
@@ -63,7 +64,7 @@ def revenue(
     *,
     seed: int,
     draws: int = 400,
-    segments: Sequence[object] | None = None,
+    segments: Segments | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return drawn revenue of periods after the history's end, from the customers in the history.
@@ -87,7 +88,7 @@ def revenue(
     draws
         Draws of the hyperparameters that are used, evenly spaced over those of the fit.
     segments
-        A label for each customer, in the order of ``fit.data.data["customer"]``.
+        A label for each customer, in the order of ``fit.data.data["customer"]``, or by name.
     allow_unconverged
         Whether to answer from draws whose verdict failed; the result is marked.
 
@@ -125,7 +126,7 @@ def _simulated(
     fit: Fit,
     periods: Sequence[Period],
     by: str,
-    segments: Sequence[object] | None,
+    segments: Segments | None,
     seed: int,
     draws: int,
     *,
@@ -238,7 +239,7 @@ def _bounds(period: Period) -> tuple[int, int, str]:
     return first, last, f"{period[0]} to {period[1]}"
 
 
-def _people(history: CustomerHistory, by: str, segments: Sequence[object] | None) -> People:
+def _people(history: CustomerHistory, by: str, segments: Segments | None) -> People:
     """Return each customer's state and group."""
     data = history.data
     if (by == "segment") != (segments is not None):

@@ -8,8 +8,11 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
+from numpy.typing import NDArray
 
+from bayes_mkt.customers.condense import Evaluate, check_condense, condensed
 from bayes_mkt.customers.history import CustomerHistory
 from bayes_mkt.customers.pooling import (
     COVARIATE_EFFECT,
@@ -24,6 +27,10 @@ from bayes_mkt.priors import Prior, checked_priors
 from bayes_mkt.specs import remade
 
 __all__ = ["GammaGamma"]
+
+# A PyTensor variable; PyTensor's own types are too partial to help.
+Tensor = Any
+Array = NDArray[Any]
 
 _PRIORS: Final = {
     "spend_mean": Prior("LogNormal", mu=0.0, sigma=1.0),
@@ -54,6 +61,9 @@ class GammaGamma:
         Replacements, by variable: `spend_mean` LN(0, 1) times the mean basket of the data,
         `spend_shape` LN(1, 1), `spend_tail` LN(1, 1), `spend_market_sd` N+(0.5); with covariates
         `spend_mean_effect` N(0, 0.5).
+    condense
+        As for the models of purchases: None fits every distinct history, a number is how far, in
+        nats, a market's log-likelihood may be off for having few rows.
 
     Notes
     -----
@@ -72,6 +82,7 @@ class GammaGamma:
     """
 
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
+    condense: float | None = None
 
     parameters: ClassVar[tuple[str, ...]] = ("p", "q", "v")
     on_demand: ClassVar[frozenset[str]] = frozenset({"spend_log_likelihood"})
@@ -79,6 +90,7 @@ class GammaGamma:
     def __post_init__(self) -> None:
         known = {**_PRIORS, _EFFECT: COVARIATE_EFFECT}
         object.__setattr__(self, "priors", checked_priors(self.priors, known))
+        check_condense(self.condense)
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
         return remade(self)
@@ -115,8 +127,12 @@ class GammaGamma:
                 "Nobody bought again for more than nothing: there is no repeat purchase whose "
                 "amount could be modelled. Leave out spend=, or take a longer history."
             )
-        x, mean = rows.columns["frequency"], rows.columns["mean_spend"]
-        scale = pm.Data("spend_scale", float(np.average(mean, weights=rows.weight)))
+        average = float(np.average(rows.columns["mean_spend"], weights=rows.weight))
+        scale = pm.Data("spend_scale", average)
+        if self.condense is not None:
+            start = np.log([6.0, 4.0, 0.5 * average])
+            rows, error = condensed(rows, _evaluate(), start, self.condense)
+            pm.Data("spend_condensing_error", error)
         names = [name for name in _PRIORS if not name.endswith("_market_sd")]
         population = {name: pt.log(self._prior(name).variable(name)) for name in names}
         effects = {"spend_mean": self._prior(_EFFECT)}
@@ -129,15 +145,35 @@ class GammaGamma:
             for name, value in (("p", p), ("q", 1.0 + tail), ("v", v))
         }
         profile = pm.Data("spend_profile", rows.profile)
-        p, q, v = (hyper[name][profile] for name in self.parameters)
-        count, paid = pm.Data("spend_count", x), pm.Data("mean_spend", mean)
-        # p x ln x and p x ln z together: what was spent in all.
-        px, total = p * count, count * paid
-        each = pt.gammaln(px + q) - pt.gammaln(px) - pt.gammaln(q) + q * pt.log(v)
-        each = each + px * pt.log(total) - pt.log(paid) - (px + q) * pt.log(total + v)
+        at = {name: hyper[name][profile] for name in self.parameters}
+        count = pm.Data("spend_count", rows.columns["frequency"])
+        each = _log_likelihood(at, count, pm.Data("mean_spend", rows.columns["mean_spend"]))
         summed = pt.dot(pm.Data("spend_weight", rows.weight), each)
         pm.Deterministic("spend_log_likelihood", summed)
         pm.Potential("spend", summed)
 
     def _prior(self, name: str) -> Prior:
         return self.priors.get(name, {**_PRIORS, _EFFECT: COVARIATE_EFFECT}[name])
+
+
+def _log_likelihood(at: Mapping[str, Tensor], count: Tensor, paid: Tensor) -> Tensor:
+    """Return the log-likelihood of customers with `count` repeat purchases of mean `paid`."""
+    p, q, v = at["p"], at["q"], at["v"]
+    # p x ln x and p x ln z together: what was spent in all.
+    px, total = p * count, count * paid
+    each = pt.gammaln(px + q) - pt.gammaln(px) - pt.gammaln(q) + q * pt.log(v)
+    return each + px * pt.log(total) - pt.log(paid) - (px + q) * pt.log(total + v)
+
+
+def _evaluate() -> Evaluate:
+    """Return ``(logs of p, q, v, columns) -> log-likelihood`` of rows."""
+    at = {name: pt.tensor(name, shape=(1,)) for name in GammaGamma.parameters}
+    count, paid = pt.vectors("count", "paid")
+    each = _log_likelihood(at, count, paid)
+    compiled = pytensor.function([*at.values(), count, paid], each, mode="FAST_COMPILE")
+
+    def evaluate(point: Array, columns: dict[str, Array]) -> Array:
+        values = [np.exp(point[i : i + 1]) for i in range(len(at))]
+        return np.asarray(compiled(*values, columns["frequency"], columns["mean_spend"]))
+
+    return evaluate

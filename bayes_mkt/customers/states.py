@@ -1,4 +1,8 @@
-"""The rows of a purchase likelihood: customers who agree in what it depends on are one row."""
+"""The rows of a purchase likelihood: customers who agree in what it depends on are one row.
+
+Rows are filled up to one of a few lengths with copies that weigh nothing, so that other data of
+about the same size run through programs that are compiled already.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ class Rows:
     columns
         Values by name, each (row,): times in the history's unit.
     weight
-        Customers (row,).
+        Customers (row,); 0 for rows that only fill up.
     profile
         Position along the history's profiles (row,).
     index
@@ -53,7 +57,7 @@ def purchase_rows(history: CustomerHistory, keys: tuple[str, ...] = STATE) -> Ro
         else history.per_unit(unique[k].to_numpy())
         for k in keys
     }
-    return Rows(columns, weight, unique["cell"].to_numpy(), index)
+    return filled(Rows(columns, weight, unique["cell"].to_numpy(), index))
 
 
 def spend_rows(history: CustomerHistory) -> Rows:
@@ -72,4 +76,31 @@ def spend_rows(history: CustomerHistory) -> Rows:
     index[kept] = row
     x = unique["frequency"].to_numpy(dtype=float)
     columns = {"frequency": x, "mean_spend": unique[SPEND].to_numpy() / x}
-    return Rows(columns, weight, unique["cell"].to_numpy(), index)
+    return filled(Rows(columns, weight, unique["cell"].to_numpy(), index))
+
+
+def filled(rows: Rows) -> Rows:
+    """Return the rows with copies of the first that weigh nothing, up to the next fixed length.
+
+    Examples
+    --------
+    >>> [length(n) for n in (0, 1, 9, 100, 2_600, 70_000)]
+    [0, 8, 12, 128, 3072, 73728]
+    """
+    count = rows.weight.size
+    more = length(count) - count
+    if not more:
+        return rows
+    place = np.concatenate([np.arange(count), np.zeros(more, dtype=int)])
+    weight = np.concatenate([rows.weight, np.zeros(more)])
+    columns = {name: values[place] for name, values in rows.columns.items()}
+    return Rows(columns, weight, rows.profile[place], rows.index)
+
+
+def length(count: int) -> int:
+    """Return the least of the fixed lengths that holds `count`: 2 an octave, 8 above 8,192."""
+    if count == 0:
+        return 0
+    octave = max(int(count), 8).bit_length() - 1
+    step = 2 ** (octave - (3 if count > 2**13 else 1))
+    return int(max(-(-count // step) * step, 8))

@@ -85,7 +85,7 @@ def _check_states(states: pd.DataFrame, covariates: Sequence[str]) -> None:
             shown = listed(labels.unique())
             problems.add(
                 f"covariate {name!r} has {labels.nunique():,} labels ({shown}). Bin it into "
-                "at most 50 before loading, for instance by pandas.cut."
+                "at most 50: by bins= if it is a number, or before loading, say by pandas.cut."
             )
     problems.raise_if_any()
 

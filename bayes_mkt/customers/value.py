@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +11,12 @@ import xarray as xr
 from bayes_mkt.customers.asked import (
     By,
     Part,
+    Segments,
     answer,
     basket_mean,
     grouping,
     purchase_model,
+    segment_codes,
     spend_model,
 )
 from bayes_mkt.customers.futures import discounted
@@ -23,7 +24,15 @@ from bayes_mkt.customers.history import DAYS
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, usable
 
-__all__ = ["clv", "customer_states", "expected_purchases", "next_basket", "p_alive"]
+__all__ = [
+    "clv",
+    "customer_states",
+    "expected_purchases",
+    "next_basket",
+    "p_alive",
+    "purchase_distribution",
+    "segment_value",
+]
 
 STATUSES: Final = ("active", "cold", "lost")
 
@@ -32,7 +41,7 @@ def p_alive(
     fit: Fit,
     by: By = "customer",
     *,
-    segments: Sequence[object] | None = None,
+    segments: Segments | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return the probability that customers are alive, not lost for good, at the history's end.
@@ -47,7 +56,8 @@ def p_alive(
         ``"customer"``; ``"state"``, unique histories; or the mean over the customers of each
         ``"market"`` or ``"segment"``, or of all (``"total"``).
     segments
-        A label for each customer, in the order of ``fit.data.data["customer"]``.
+        A label for each customer: in the order of ``fit.data.data["customer"]``, or a mapping from
+        customers to labels.
     allow_unconverged
         Whether to answer from draws whose verdict failed; the result is marked.
 
@@ -73,7 +83,7 @@ def expected_purchases(
     horizon: float,
     by: By = "customer",
     *,
-    segments: Sequence[object] | None = None,
+    segments: Segments | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return expected purchases within a horizon after the history: P(alive) E[N(h) | alive].
@@ -98,7 +108,7 @@ def expected_purchases(
     out = answer(
         fit,
         group,
-        lambda part: part.p_alive * part.by_state(part.future.expected(horizon)),
+        lambda part: part.p_alive * part.of_alive(lambda future: future.expected(horizon)),
         mean=False,
     )
     return out.rename("expected_purchases").assign_attrs(
@@ -112,7 +122,7 @@ def next_basket(
     fit: Fit,
     by: By = "customer",
     *,
-    segments: Sequence[object] | None = None,
+    segments: Segments | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return the expected amount of a customer's next purchase, p (xz + v) / (px + q - 1).
@@ -146,7 +156,7 @@ def clv(
     *,
     margin: float = 1.0,
     draws: int | None = 400,
-    segments: Sequence[object] | None = None,
+    segments: Segments | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return customer lifetime value: expected discounted revenue after the history's end.
@@ -185,7 +195,7 @@ def clv(
     span = None if horizon is None else _positive("horizon", horizon)
 
     def value(part: Part) -> Any:
-        purchases = part.p_alive * part.by_state(discounted(part.future, span, rate))
+        purchases = part.p_alive * part.of_alive(lambda f: discounted(f, span, rate))
         return margin * purchases * basket_mean(fit.data, part.spend)
 
     out = answer(fit, grouping(fit.data, by, segments), value, mean=False, draws=draws)
@@ -204,7 +214,7 @@ def customer_states(
     horizon: float,
     by: By = "customer",
     *,
-    segments: Sequence[object] | None = None,
+    segments: Segments | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return the probabilities that a customer is active, cold, or lost; they sum to 1.
@@ -233,13 +243,109 @@ def customer_states(
     purchase_model(fit)
 
     def shares(part: Part) -> Any:
-        silent = part.by_state(part.future.silent(horizon))
+        silent = part.of_alive(lambda future: future.silent(horizon))
         parts = (part.p_alive * (1.0 - silent), part.p_alive * silent, 1.0 - part.p_alive)
         return np.stack(parts, axis=-1)
 
     group = grouping(fit.data, by, segments)
     out = answer(fit, group, shares, mean=True, tail={"status": STATUSES})
     return out.rename("customer_states").assign_attrs(
+        units="1", long_name="Probability", horizon=horizon, **marks
+    )
+
+
+def segment_value(
+    fit: Fit,
+    segments: Segments,
+    horizon: float | None = None,
+    annual_discount: float = 0.1,
+    *,
+    per: str = "segment",
+    margin: float = 1.0,
+    draws: int | None = 400,
+    allow_unconverged: bool = False,
+) -> xr.DataArray:
+    """Return the lifetime value of segments: their customers' CLV, summed draw by draw.
+
+    Parameters
+    ----------
+    fit, horizon, annual_discount, margin, draws, allow_unconverged
+        As for `clv`.
+    segments
+        A label for each customer: in the order of ``fit.data.data["customer"]``, or a mapping from
+        customers to labels.
+    per
+        ``"segment"`` for totals, ``"customer"`` for the mean over a segment's customers.
+
+    Returns
+    -------
+    DataArray
+        Dims ``chain, draw, segment``, in the history's currency; coordinate `customers`, how many
+        each segment has. Draws are joint: differences between segments, and sums of them, keep
+        what the segments share.
+    """
+    if per not in ("segment", "customer"):
+        raise SpecError(f"per={per!r}: choose from segment, customer.")
+    out = clv(
+        fit, horizon, annual_discount, "segment", margin=margin, draws=draws, segments=segments,
+        allow_unconverged=allow_unconverged,
+    )  # fmt: skip
+    code, labels = segment_codes(fit.data, segments)
+    out = out.assign_coords(customers=("segment", np.bincount(code, minlength=len(labels))))
+    if per == "customer":
+        attrs = {**out.attrs, "units": f"{out.attrs['units']} a customer"}
+        out = (out / out["customers"]).assign_attrs(attrs)
+    return out.rename("segment_value")
+
+
+def purchase_distribution(
+    fit: Fit,
+    horizon: float,
+    by: By = "customer",
+    *,
+    most: int = 10,
+    draws: int | None = 400,
+    segments: Segments | None = None,
+    allow_unconverged: bool = False,
+) -> xr.DataArray:
+    """Return the probabilities of 0, 1, 2, ... purchases within a horizon after the history.
+
+    Exact given the hyperparameters, P(alive) P(n given alive), and P(not alive) more at 0; the
+    mean over draws is the predictive distribution.
+
+    Parameters
+    ----------
+    fit, by, segments, allow_unconverged
+        As for `p_alive`; groups are averaged, so they give shares of customers.
+    horizon
+        In the history's unit of time.
+    most
+        The last class is of so many or more.
+    draws
+        As for `clv`.
+
+    Returns
+    -------
+    DataArray
+        Dims ``chain, draw``, the one asked for, and ``purchases``: "0", "1", ..., "10+"; they sum
+        to 1.
+    """
+    marks = usable(fit, allow_unconverged)
+    horizon = _positive("horizon", horizon)
+    purchase_model(fit)
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise SpecError(f"most={most!r} must be an integer >= 1.")
+
+    def chances(part: Part) -> Any:
+        values = part.of_alive(lambda future: future.chances(horizon, most))
+        values *= part.p_alive[..., None]
+        values[..., 0] += 1.0 - part.p_alive
+        return values
+
+    labels = [*map(str, range(most)), f"{most}+"]
+    group = grouping(fit.data, by, segments)
+    out = answer(fit, group, chances, mean=True, tail={"purchases": labels}, draws=draws)
+    return out.rename("purchase_distribution").assign_attrs(
         units="1", long_name="Probability", horizon=horizon, **marks
     )
 

@@ -113,6 +113,35 @@ def test_covariates_are_those_of_the_first_day() -> None:
     assert profiles.to_numpy().tolist() == [["de", "web"], ["fr", "shop"]]
 
 
+@pytest.mark.parametrize("engine", ["pandas", "polars", "pyarrow", "duckdb"])
+def test_numbers_are_binned_on_their_engine(engine: str) -> None:
+    frame = toy().assign(age=[25.0, 90, 90, 90, 24.9, 40.0, 90, 90, 31.0, 18.0])
+    log = frame if engine == "pandas" else engines(frame)[engine]
+    data, _ = bm.CustomerHistory.split_transactions(
+        log, **ROLES, covariates=["age"], bins={"age": [25, 40]}, end="2024-02-29"
+    )
+    profiles = data.data[["cell_market", "covariate_age"]].to_dataframe().to_numpy().tolist()
+    assert profiles == [["de", "25 to 40"], ["de", "below 25"], ["fr", "from 40"]]
+    keys = data.reread(log).collect()
+    assert sorted(keys["covariate_age"].to_list()) == [
+        "25 to 40", "25 to 40", "below 25", "from 40",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bins", "error", "says"),
+    [
+        ({"size": [1.0]}, bm.SpecError, "bins names 'size', which covariates= doesn't"),
+        ({"age": [2.0, 1.0]}, bm.SpecError, "must be ascending numbers"),
+        ({"age": [1.0]}, bm.DataError, "only numbers are binned"),
+    ],
+)
+def test_bins_that_cannot_be_are_refused(bins: Any, error: Any, says: str) -> None:
+    frame = toy().assign(age="old")
+    with pytest.raises(error, match=says):
+        bm.CustomerHistory.from_transactions(frame, **ROLES, covariates=["age"], bins=bins)
+
+
 def test_history_survives_a_round_trip(tmp_path: Any) -> None:
     data = history(currency="EUR", unit="W")
     data.to_dataset().to_netcdf(tmp_path / "h.nc", engine="h5netcdf")

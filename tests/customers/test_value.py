@@ -44,6 +44,37 @@ def test_segments_are_those_given(fit: bm.Fit) -> None:
     assert one(found) == pytest.approx([each[[0, 1, 3]].sum(), each[2]])
 
 
+def test_segment_value_is_the_sum_of_its_customers(fit: bm.Fit) -> None:
+    each = one(bm.clv(fit, 90.0))
+    labels = {"ann": "new", "bob": "new", "cat": "old", "dan": "new"}
+    total = bm.segment_value(fit, labels, 90.0)
+    assert one(total) == pytest.approx([each[[0, 1, 3]].sum(), each[2]])
+    assert total["customers"].to_numpy().tolist() == [3, 1]
+    mean = bm.segment_value(fit, list(labels.values()), 90.0, per="customer")
+    assert one(mean) == pytest.approx([each[[0, 1, 3]].mean(), each[2]])
+    assert mean.attrs["units"] == "EUR a customer"
+    with pytest.raises(bm.SpecError, match=r"names 2 of 4 customers; .*'cat'"):
+        bm.segment_value(fit, {"ann": 1, "bob": 1})
+    with pytest.raises(bm.SpecError, match="per='head': choose from"):
+        bm.segment_value(fit, labels, per="head")
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_counts_have_a_distribution(name: str) -> None:
+    given = fixed(SPECS[name](), history(), draws=4, **HYPER[name])
+    chances = bm.purchase_distribution(given, 45.0, most=60)
+    assert chances["purchases"].to_numpy()[[0, -1]].tolist() == ["0", "60+"]
+    np.testing.assert_allclose(chances.sum("purchases"), 1.0)
+    mean = one(chances) @ np.arange(61)
+    np.testing.assert_allclose(mean, one(bm.expected_purchases(given, 45.0)), rtol=1e-5)
+    active = bm.customer_states(given, 45.0).sel(status="active")
+    np.testing.assert_allclose(1 - one(chances.sel(purchases="0")), one(active), atol=1e-6)
+    shares = one(bm.purchase_distribution(given, 45.0, by="market", most=2))
+    assert shares[1] == pytest.approx(one(bm.purchase_distribution(given, 45.0, most=2))[2])
+    with pytest.raises(bm.SpecError, match="most=0 must be an integer"):
+        bm.purchase_distribution(given, 45.0, most=0)
+
+
 def test_baskets_are_posterior_means(fit: bm.Fit) -> None:
     p, q, v = SPEND.values()
     found = one(bm.next_basket(fit))  # ann spent 18 in 2 repeat purchases, cat 9 in 1
