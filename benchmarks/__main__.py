@@ -13,6 +13,7 @@ from cyclopts import App
 
 NAMES = (
     "calibration",
+    "geolift",
     "gradient",
     "growth",
     "refit",
