@@ -12,6 +12,7 @@ from importlib import import_module
 from cyclopts import App
 
 NAMES = (
+    "backtests",
     "calibration",
     "geolift",
     "gradient",

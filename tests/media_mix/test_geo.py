@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -179,7 +180,7 @@ def test_gaps_and_regions_without_sales_are_named() -> None:
         experiment(frame)
 
 
-def test_a_specification_is_checked(geo_fit: bm.Fit, fitted: bm.Fit) -> None:
+def test_a_specification_is_checked(geo_fit: bm.Fit) -> None:
     with pytest.raises(bm.SpecError, match="season='week'"):
         bm.GeoLift(season="week")
     with pytest.raises(bm.SpecError, match="two are needed before the treatment"):
@@ -187,7 +188,7 @@ def test_a_specification_is_checked(geo_fit: bm.Fit, fitted: bm.Fit) -> None:
     with pytest.raises(bm.SpecError, match="no such variable"):
         bm.GeoLift(priors={"roi": bm.Prior("HalfNormal", sigma=1.0)})
     with pytest.raises(bm.SpecError, match="takes a fitted GeoLift; this is a MediaMix"):
-        bm.geo_lift(fitted, seed=1)
+        bm.geo_lift(dataclasses.replace(geo_fit, spec=bm.MediaMix()), seed=1)
 
 
 def test_days_have_a_week_of_their_own() -> None:
