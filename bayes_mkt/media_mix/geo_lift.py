@@ -116,7 +116,7 @@ def _counterfactual(fit: Fit, seed: int) -> np.ndarray:
                 count = paths.untreated + k
                 out[i, k] = known / count + x[k] * np.sqrt((count + 1.0) / count)
                 known += out[i, k]
-    return out * paths.scale[-own:, None]
+    return np.asarray(out * paths.scale[-own:, None])
 
 
 def geo_lift_test(

@@ -80,7 +80,8 @@ def test_sums_are_of_joint_draws(geo_fit: bm.Fit) -> None:
 def test_the_counterfactual_is_the_conditional_normal(geo_fit: bm.Fit) -> None:
     """With nu large and a nearly flat path, as one big Gaussian conditioned on what was seen."""
     one = geo_fit.posterior.isel(chain=[0], draw=[0] * 6000)
-    one = one.assign_coords(draw=np.arange(6000)).assign(nu=one["nu"] * 0 + 1e7)
+    one = one.assign_coords(draw=np.arange(6000))
+    one = one.assign(nu=xr.full_like(one["nu"], 1e7))
     tree = geo_fit.draws.copy()
     tree["posterior"] = xr.DataTree(one)
     known = bm.Fit(geo_fit.spec, geo_fit.data, tree, geo_fit.diagnostics)
