@@ -71,6 +71,10 @@ from .media_mix.estimand import Estimand as Estimand
 from .media_mix.experiments import LiftTest as LiftTest
 from .media_mix.forecast import compare_plans as compare_plans
 from .media_mix.forecast import forecast as forecast
+from .media_mix.geo import GeoExperiment as GeoExperiment
+from .media_mix.geo_lift import geo_lift as geo_lift
+from .media_mix.geo_lift import geo_lift_test as geo_lift_test
+from .media_mix.geo_model import GeoLift as GeoLift
 from .media_mix.lift_check import check_lift_tests as check_lift_tests
 from .media_mix.likelihood import LogNormalLikelihood as LogNormalLikelihood
 from .media_mix.likelihood import NegativeBinomialLikelihood as NegativeBinomialLikelihood

@@ -12,9 +12,11 @@ from importlib import import_module
 from cyclopts import App
 
 NAMES = (
+    "backtests",
     "calibration",
     "customer_growth",
     "customer_holdout",
+    "geolift",
     "gradient",
     "growth",
     "market_coverage",

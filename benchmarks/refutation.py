@@ -39,9 +39,18 @@ def measure(*, panels: int = 10, seed: int = 1, note: str = "") -> None:
         for kind in KINDS:
             rows.append(one(seed, index, kind))
             print(rows[-1], flush=True)
+        # Written as it goes, so that a run that is cut short leaves what it found.
+        result = summary(rows, panels=index + 1, seed=seed, note=note)
+        written = write("refutation", result)
+    print(result["passed"])
+    print(written)
+
+
+def summary(rows: list[dict[str, Any]], *, panels: int, seed: int, note: str) -> dict[str, Any]:
+    """Return which share of the panels so far passed, by kind."""
     frame = pd.DataFrame(rows)
     passed = {kind: float(frame[frame.kind == kind].passed.mean()) for kind in KINDS}
-    result = {
+    return {
         **described(f"python -m benchmarks refutation --panels {panels} --seed {seed}"),
         "note": note,
         "question": "share of panels, 6 regions x 80 weeks x 2 channels, that pass refute()",
@@ -51,8 +60,6 @@ def measure(*, panels: int = 10, seed: int = 1, note: str = "") -> None:
         "target_met": passed["clean"] >= 0.9 and passed["reactive"] == passed["late"] == 0.0,
         "rows": rows,
     }
-    print(passed)
-    print(write("refutation", result))
 
 
 def one(seed: int, index: int, kind: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ QUANTITIES = {
 SAMPLE = ("chain", "draw")
 
 
-def measure(*, panels: int = 50, seed: int = 1, note: str = "") -> None:
+def measure(*, panels: int = 50, first: int = 0, seed: int = 1, note: str = "") -> None:
     """Count how often 90 % intervals hold the truth on hard simulated panels.
 
     Each has 5 to 50 regions of unequal size (SD of log population 0.8), 104 weeks to fit and 4
@@ -39,14 +39,18 @@ def measure(*, panels: int = 50, seed: int = 1, note: str = "") -> None:
     ----------
     panels
         Number of panels.
+    first
+        Number of the first one: a run on `panels` more goes on where another ended, into a file
+        of its own.
     seed
         From which the seeds of panels and fits follow.
     note
         A remark to keep with the result.
     """
+    name = "twin_coverage" if first == 0 else f"twin_coverage_from_{first}"
     cases: list[dict[str, Any]] = []
     fits: list[dict[str, Any]] = []
-    for index in range(panels):
+    for index in range(first, first + panels):
         rows, about = answer(seed, index)
         cases += rows
         fits.append(about)
@@ -57,10 +61,22 @@ def measure(*, panels: int = 50, seed: int = 1, note: str = "") -> None:
             f"{about['seconds']:.1f} s, {state}",
             flush=True,
         )
+        result = summary(cases, fits, first=first, seed=seed, note=note)
+        write(name, result)  # so that a run that is cut short leaves what it found
+    print(pd.DataFrame(result["coverage"]).drop(columns="what").round(3).to_string(index=False))
+    print(result["verdicts"], result["seconds"])
+
+
+def summary(
+    cases: list[dict[str, Any]], fits: list[dict[str, Any]], *, first: int, seed: int, note: str
+) -> dict[str, Any]:
+    """Return what the panels so far have shown."""
     frame = pd.DataFrame(cases)
     found = coverage(frame, QUANTITIES)
-    result = {
-        **described(f"python -m benchmarks twin_coverage --panels {panels} --seed {seed}"),
+    panels = len(fits)
+    command = f"python -m benchmarks twin_coverage --panels {panels} --first {first} --seed {seed}"
+    return {
+        **described(command.replace(" --first 0", "")),
         "note": note,
         "question": (
             f"share of {INTERVAL:.0%} intervals that hold the truth, on {panels} simulated panels "
@@ -75,9 +91,6 @@ def measure(*, panels: int = 50, seed: int = 1, note: str = "") -> None:
         "seconds": seconds(fits),
         "fits": fits,
     }
-    print(pd.DataFrame(found).drop(columns="what").round(3).to_string(index=False))
-    print(verdicts(fits), seconds(fits))
-    print(write("twin_coverage", result))
 
 
 def answer(seed: int, index: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:

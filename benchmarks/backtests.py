@@ -1,0 +1,211 @@
+"""How good are rolling forecasts on three panels, beside a seasonal-naive and a structural one?"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+import bayes_mkt as bm
+from benchmarks.environment import described, write
+
+Case = tuple[bm.MediaPanel, bm.MediaMix]
+NAIVE = "seasonal_naive"
+# Weeks of the panel before which there are none, by their number in the file.
+JUICE_WEEK = pd.Timestamp("1989-09-14")
+JOURNEY_WEEK = pd.Timestamp("2016-12-28")
+JUICE_STORES, JOURNEY_STORES = 30, 20
+
+
+def measure(
+    *,
+    origins: int = 4,
+    horizon: int = 4,
+    seed: int = 1,
+    panels: tuple[str, ...] = (),
+    data: str = "",
+    note: str = "",
+) -> None:
+    """Score forecasts from rolling origins: CRPS and the share inside intervals.
+
+    Parameters
+    ----------
+    origins, horizon
+        As in `backtest`.
+    seed
+        Integer.
+    panels
+        Some of orange_juice, complete_journey, meridian; all by default.
+    data
+        Folder of the data sets; by default the one that BAYES_MKT_DATA names, or shared/data.
+    note
+        A remark to keep with the result.
+    """
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(data or os.environ.get("BAYES_MKT_DATA", beside))
+    if not folder.is_dir():
+        raise SystemExit(f"backtests needs {folder}: name the folder of the data sets by --data")
+    rows: list[dict[str, Any]] = []
+    about: dict[str, Any] = {}
+    for name in panels or tuple(CASES):
+        panel, spec = CASES[name](folder)
+        begun = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bm.ConvergenceWarning)  # verdicts are counted
+            found = bm.backtest(
+                spec, panel, origins=origins, horizon=horizon, seed=seed, progress=False
+            )
+        about[name] = {
+            "panel": repr(panel),
+            "model": repr(spec),
+            "converged": int(found["converged"].sum()),
+            "seconds": round(time.perf_counter() - begun, 1),
+        }
+        rows += table(name, found)
+        print(pd.DataFrame(rows).to_string(index=False), flush=True)
+        result = {
+            **described(f"python -m benchmarks backtests --origins {origins} --horizon {horizon}"),
+            "note": note,
+            "question": f"CRPS and coverage of forecasts, {origins} origins x {horizon} weeks",
+            "panels": about,
+            "rows": rows,
+        }
+        # Written as it goes, so that a run that is cut short leaves what it found.
+        write("backtests", result)
+
+
+def table(name: str, found: xr.Dataset) -> list[dict[str, Any]]:
+    """Return a row for each forecaster, of single regions and of their sum.
+
+    `against_naive` is the sum of CRPS over origins and regions divided by that of the
+    seasonal-naive forecast: below 1 is better.
+    """
+    rows = []
+    total = found["region"] == "all regions"
+    for what, chosen in (("region", ~total), ("total", total)):
+        part = found.sel(region=chosen)
+        naive = float(part["crps"].sel(forecaster=NAIVE).sum())
+        for forecaster in found["forecaster"].to_numpy():
+            own = part.sel(forecaster=forecaster)
+            inside = own["covered"].mean(("origin", "region"))
+            rows.append(
+                {
+                    "panel": name,
+                    "of": what,
+                    "forecaster": str(forecaster),
+                    "crps": float(own["crps"].mean()),
+                    "against_naive": float(own["crps"].sum()) / naive,
+                    **{f"inside_{level:.0%}": float(inside.sel(level=level)) for level in LEVELS},
+                }
+            )
+    return rows
+
+
+LEVELS = (0.5, 0.8, 0.95)
+
+
+def orange_juice(folder: Path) -> Case:
+    """Return one brand in some stores, with feature and deal as channels without spend."""
+    juice = pd.read_parquet(folder / "bayesm_retail" / "orangeJuice_yx.parquet")
+    juice = juice.query("brand == 1")
+    juice = juice[juice["store"].isin(np.sort(juice["store"].unique())[:JUICE_STORES])]
+    week = JUICE_WEEK + pd.to_timedelta(7 * (juice["week"] - 1), unit="D")
+    juice = juice.assign(date=week, sales=np.exp(juice["logmove"]), price=np.log(juice["price1"]))
+    panel = bm.MediaPanel.from_frame(
+        juice,
+        sales="sales",
+        date="date",
+        region="store",
+        exposure={"feature": "feat", "deal": "deal"},
+        controls=["price"],
+    )
+    return panel, _stores()
+
+
+def complete_journey(folder: Path) -> Case:
+    """Return soft drinks in the largest stores, by the share on display and in the mailer."""
+    source = folder / "complete_journey"
+    products = pd.read_parquet(
+        source / "products.parquet", columns=["product_id", "product_category"]
+    )
+    wanted = products.loc[products["product_category"] == "SOFT DRINKS", "product_id"]
+    sold = pd.read_parquet(
+        source / "transactions.parquet", columns=["product_id", "store_id", "week", "sales_value"]
+    )
+    sold = sold[sold["product_id"].isin(wanted)]
+    stores = sold.groupby("store_id")["sales_value"].sum().nlargest(JOURNEY_STORES).index
+    weekly = (
+        sold[sold["store_id"].isin(stores)]
+        .groupby(["store_id", "week"])["sales_value"]
+        .sum()
+        .unstack(fill_value=0.0)
+    )
+    shown = pd.read_parquet(
+        source / "promotions.parquet", filters=[("store_id", "in", list(stores))]
+    )
+    shown = shown[shown["product_id"].isin(wanted)]
+    shown = shown.assign(
+        display=(shown["display_location"].astype(str) != "0").astype(float),
+        mailer=(shown["mailer_location"].astype(str) != "0").astype(float),
+    )
+    counts = shown.groupby(["store_id", "week"])[["display", "mailer"]].sum()
+    rows = weekly.stack().rename("sales").reset_index()
+    rows = rows.join(counts, on=["store_id", "week"]).fillna({"display": 0.0, "mailer": 0.0})
+    rows = rows[rows["week"].between(2, 52)]  # the first and the last week are parts
+    rows = rows.assign(
+        store=rows["store_id"].astype(str),
+        date=JOURNEY_WEEK + pd.to_timedelta(7 * (rows["week"].astype(int) - 1), unit="D"),
+    )
+    panel = bm.MediaPanel.from_frame(
+        rows,
+        sales="sales",
+        date="date",
+        region="store",
+        exposure={"display": "display", "mailer": "mailer"},
+    )
+    # A year of data holds no season.
+    return panel, replace(_stores(), knots=3, seasonality=None)
+
+
+def meridian(folder: Path) -> Case:
+    """Return Meridian's simulated panel, with all that its own model is given."""
+    frame = pd.read_csv(folder / "meridian_simulated" / "geo_media.csv")
+    channels = range(4)
+    panel = bm.MediaPanel.from_frame(
+        frame,
+        sales="conversions",
+        date="time",
+        region="geo",
+        population="population",
+        revenue_per_sale="revenue_per_conversion",
+        spend={f"channel_{i}": f"Channel{i}_spend" for i in channels},
+        exposure={f"channel_{i}": f"Channel{i}_impression" for i in channels},
+        controls=["competitor_activity_score_control", "sentiment_score_control"],
+    )
+    return panel, bm.MediaMix(knots=4, seasonality=bm.Fourier(2))
+
+
+def _stores() -> bm.MediaMix:
+    """Return a model of promotions in stores: little carry-over, no saturation."""
+    return bm.MediaMix(
+        adstock=bm.GeometricAdstock(max_lag=2),
+        saturation=bm.NoSaturation(),
+        media_prior="coefficient",
+        knots=6,
+        seasonality=bm.Fourier(1),
+    )
+
+
+CASES: dict[str, Callable[[Path], Case]] = {
+    "orange_juice": orange_juice,
+    "complete_journey": complete_journey,
+    "meridian": meridian,
+}
