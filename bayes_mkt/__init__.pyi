@@ -94,6 +94,7 @@ from .media_mix.trend import HSGP as HSGP
 from .priors import Prior as Prior
 from .publish import report_media_mix as report_media_mix
 from .refit import refit as refit
+from .targeting.allocate import allocate_arms as allocate_arms
 from .targeting.audience import audience as audience
 from .targeting.audience import propensity as propensity
 from .targeting.campaign import Campaign as Campaign
