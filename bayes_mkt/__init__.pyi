@@ -117,6 +117,7 @@ from .targeting.qini import uplift_calibration as uplift_calibration
 from .targeting.ratio import check_assignment as check_assignment
 from .targeting.recommend import recommend as recommend
 from .targeting.recommend import recommendation_frontier as recommendation_frontier
+from .targeting.stream import score_customers as score_customers
 from .targeting.uplift import Uplift as Uplift
 from .transactions import Transactions as Transactions
 

@@ -13,6 +13,7 @@ from cyclopts import App
 
 NAMES = (
     "calibration",
+    "campaign_worlds",
     "gradient",
     "growth",
     "refit",

@@ -100,11 +100,13 @@ def _transported(score: Array, candidate: Array, required: Array, k: int, min_of
     by_set = sparse.csr_array(
         (-ones[held], (place[what][held], column[held])), (len(required), pairs)
     )
-    bound = -np.full(len(required), float(min_offers))
-    found: Any = linprog(
-        -score[who, what], A_ub=by_set, b_ub=bound, A_eq=each, b_eq=np.full(customers, float(k)),
-        bounds=(0, 1), method="highs-ds",
-    )  # fmt: skip
+    limits: dict[str, Any] = {
+        "A_ub": by_set,
+        "b_ub": -np.full(len(required), float(min_offers)),
+        "A_eq": each,
+        "b_eq": np.full(customers, float(k)),
+    }
+    found: Any = linprog(-score[who, what], bounds=(0, 1), method="highs-ds", **limits)
     if found.status != 0:
         raise SpecError(
             f"No offers meet min_coverage and min_offers={min_offers} (HiGHS: {found.message}). "
