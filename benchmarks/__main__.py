@@ -12,15 +12,20 @@ from importlib import import_module
 from cyclopts import App
 
 NAMES = (
+    "bank_marketing",
     "calibration",
     "campaign_worlds",
+    "complete_journey",
     "gradient",
     "growth",
+    "logistic_growth",
+    "recommendation",
     "refit",
     "refutation",
     "roi_coverage",
     "samplers",
     "second_purchase",
+    "thompson_regret",
     "twin_coverage",
     "uplift_hillstrom",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,13 @@ from scipy.special import expit
 from bayes_mkt import seeds
 from bayes_mkt.dims import SAMPLE
 from bayes_mkt.errors import SamplingError
-from bayes_mkt.inference.psis import Importance, effective_size, resampled, smoothed
+from bayes_mkt.inference.psis import (
+    Importance,
+    effective_size,
+    importance_of,
+    resampled,
+    smoothed,
+)
 from bayes_mkt.targeting.cells import Cells
 from bayes_mkt.targeting.learned import coefficients
 
@@ -217,7 +223,7 @@ def corrected(draws: xr.DataTree, campaign: Campaign, outcome: str, seed: int) -
     theta = coefficients(thin["posterior"], campaign)
     ratios = rows.log_likelihood(theta) - found(theta)
     weights, khat = smoothed(ratios)
-    importance = Importance("reweighting", khat, len(theta), effective_size(weights))
+    importance = _weighed(draws.attrs, khat, len(theta), effective_size(weights))
     chosen = np.arange(len(theta))
     if importance.usable:
         chosen = resampled(weights, len(theta), seeds.generator(seed, "resampling"))
@@ -232,6 +238,15 @@ def corrected(draws: xr.DataTree, campaign: Campaign, outcome: str, seed: int) -
         tree[group] = xr.DataTree(moved.assign(named).assign_coords(sample))
     tree.attrs = {**draws.attrs, **importance.attrs}
     return tree
+
+
+def _weighed(attrs: Mapping[Any, Any], khat: float, count: int, effective: float) -> Importance:
+    """Return how good the weights are; of draws that were weighted before, the worse of both."""
+    before = importance_of(attrs)
+    if before is None:
+        return Importance("reweighting", khat, count, effective)
+    least = min(effective, before.effective)
+    return Importance(before.method, max(khat, before.khat), count, least, before.modes)
 
 
 def _groups(rows: Rows) -> Array:

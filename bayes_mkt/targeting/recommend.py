@@ -158,14 +158,14 @@ def recommendation_frontier(
             f"later ends {later.end - fit.data.end} days after the fit's log; {horizon} are needed."
         )
     _, customers, chance = probabilities(fit, None, max_draws)
-    hits, before = _bought(fit, later, customers)
+    hits, before = bought(fit, later, customers)
     share = before.mean(axis=0)
     active = hits.any(axis=1)
     if not active.any():
         raise SpecError("No customer of the fit's log bought of any set in the days after it.")
 
     def judged(top: Array) -> dict[str, float]:
-        return _measures(top, hits, share)
+        return measures(top, hits, share)
 
     rows = [judged(ranking(chance, p, k, min_coverage, min_offers)) for p in penalties]
     everyone = np.argsort(-share, kind="stable")[:k]
@@ -205,7 +205,7 @@ def ranking(
     return covering(score, k, min_coverage, min_offers)
 
 
-def _bought(fit: Fit, later: PurchaseLog, customers: Array) -> tuple[Array, Array]:
+def bought(fit: Fit, later: PurchaseLog, customers: Array) -> tuple[Array, Array]:
     """Return who bought what in the days after the log, and before (customer, set)."""
     trained = windows(fit.spec, fit.data)
     hits, before = (np.zeros((len(customers), len(trained.sets)), dtype=bool) for _ in range(2))
@@ -247,7 +247,7 @@ def _segment_bestsellers(before: Array, segment: Array, k: int) -> Array:
     return top
 
 
-def _measures(top: Array, hits: Array, share: Array) -> dict[str, float]:
+def measures(top: Array, hits: Array, share: Array) -> dict[str, float]:
     """Return the measures of offers (customer, rank) by what was bought (customer, set).
 
     Recall and NDCG are those of customers who bought; coverage and novelty, of all.

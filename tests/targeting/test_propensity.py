@@ -13,11 +13,11 @@ import xarray as xr
 
 import bayes_mkt as bm
 from bayes_mkt.targeting.asof import Lines, Standing
-from bayes_mkt.targeting.recommend import _measures
+from bayes_mkt.targeting.recommend import measures
 from bayes_mkt.targeting.windows import windows
 
 END = "2024-08-13"
-SPEC = bm.Propensity(dates=2)
+SPEC = bm.Propensity(dates=2, attribute_slopes=True, spend_slopes=True)
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +235,7 @@ def test_plan_from_a_propensity(fit: bm.Fit, shop: bm.simulate.SimulatedLog) -> 
 def test_measures_by_hand() -> None:
     top = np.array([[0, 1], [2, 0]])
     hits = np.array([[True, False, True, False], [False, False, True, False]])
-    found = _measures(top, hits, np.array([0.5, 0.25, 0.25, 0.125]))
+    found = measures(top, hits, np.array([0.5, 0.25, 0.25, 0.125]))
     ideal = 1 + 1 / np.log2(3)
     expected: dict[str, Any] = {
         "recall": (0.5 + 1.0) / 2,
@@ -244,6 +244,17 @@ def test_measures_by_hand() -> None:
         "novelty": (1 + 2 + 2 + 1) / 4,
     }
     assert found == pytest.approx(expected)
+
+
+def test_more_slopes_are_asked_for(log: bm.PurchaseLog) -> None:
+    """Without them the model is the plain one."""
+    more = {"attribute_slope", "attribute_slope_sd", "spend_slope", "spend_slope_sd"}
+    wide, plain = (
+        {v.name for v in spec.build(log.until(END)).free_RVs}
+        for spec in (SPEC, bm.Propensity(dates=2))
+    )
+    assert wide - plain == more
+    assert plain < wide
 
 
 def test_specs_are_held_to_the_log(log: bm.PurchaseLog) -> None:
