@@ -51,7 +51,7 @@ def measure(*, worlds: int = 50, seed: int = 1, note: str = "") -> None:
             f"share of {INTERVAL:.0%} intervals of the difference in incremental revenue, model "
             f"less segments, best {SHARE:.0%} contacted, that hold the true difference"
         ),
-        "model": "Uplift(spend='gamma')",
+        "model": "Uplift(spend='gamma'), target_accept 0.95",
         "target": {"share": list(TARGET)},
         "target_met": TARGET[0] <= share <= TARGET[1],
         "held": int(frame["inside"].sum()),
@@ -87,7 +87,9 @@ def answer(seed: int, index: int) -> dict[str, Any]:
     begun = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.ConvergenceWarning)  # verdicts are counted
-        fit = bm.fit(bm.Uplift(spend="gamma"), train, seed=fit_seed, progress=False)
+        fit = bm.fit(
+            bm.Uplift(spend="gamma"), train, seed=fit_seed, target_accept=0.95, progress=False
+        )
     found = bm.compare_targeting(fit, test, share=SHARE, allow_unconverged=True)
     revenue = world.truth["expected_revenue"].sel(customer=test.data["customer"])
     gain = revenue - revenue.sel(arm="none", drop=True)
