@@ -102,6 +102,7 @@ from .media_mix.trend import HSGP as HSGP
 from .priors import Prior as Prior
 from .publish import report_media_mix as report_media_mix
 from .refit import refit as refit
+from .targeting.allocate import allocate_arms as allocate_arms
 from .targeting.audience import audience as audience
 from .targeting.audience import propensity as propensity
 from .targeting.campaign import Campaign as Campaign
@@ -124,6 +125,7 @@ from .targeting.qini import uplift_calibration as uplift_calibration
 from .targeting.ratio import check_assignment as check_assignment
 from .targeting.recommend import recommend as recommend
 from .targeting.recommend import recommendation_frontier as recommendation_frontier
+from .targeting.stream import score_customers as score_customers
 from .targeting.uplift import Uplift as Uplift
 from .transactions import Transactions as Transactions
 from .transactions import spark_session as spark_session

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypedDict, Unpack, runtime_checkable
 
 import arviz_stats
 import pandas as pd
@@ -53,6 +53,14 @@ class Spec(Protocol):
 
     def build(self, data: Any) -> pm.Model:
         """Return the PyMC model."""
+
+
+@runtime_checkable
+class Corrected(Protocol):
+    """A specification whose model may stand for a costlier one: its draws are put right."""
+
+    def corrected(self, data: Any, draws: xr.DataTree, seed: int) -> xr.DataTree:
+        """Return draws of the costlier model, from those of the one that was built."""
 
 
 class Options(TypedDict, total=False):
@@ -209,6 +217,8 @@ def fit(
     names = [v.name for v in (*model.free_RVs, *model.deterministics)]
     kept = [name for name in names if name not in spec.on_demand]
     tree = draw(model, settings, var_names=kept, progress=progress)
+    if isinstance(spec, Corrected):
+        tree = spec.corrected(data, tree, settings.seed)
     result = Fit(spec, data, tree, diagnose(tree))
     _warn(result.diagnostics)
     return result

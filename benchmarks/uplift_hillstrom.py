@@ -14,15 +14,23 @@ import xarray as xr
 import bayes_mkt as bm
 from bayes_mkt import seeds
 from benchmarks.environment import described, write
+from benchmarks.targeting_peers import run
 
 FEATURES = ["recency", "history", "mens", "womens", "zip_code", "newbie", "channel"]
 CONTROL = "No E-Mail"
 SPEC = bm.Uplift(outcome="visit")
 SHARE = 0.3
+REPLICATES = 200
 
 
 def measure(
-    *, splits: int = 10, nulls: int = 10, seed: int = 1, data: Path | None = None, note: str = ""
+    *,
+    splits: int = 10,
+    nulls: int = 10,
+    peers: bool = True,
+    seed: int = 1,
+    data: Path | None = None,
+    note: str = "",
 ) -> None:
     """Fit one half of the customers, judge by the other; then again with arms permuted.
 
@@ -32,6 +40,8 @@ def measure(
         Random halves.
     nulls
         Random permutations of the arms, each with a split of its own.
+    peers
+        Whether causalml's and EconML's learners are fitted to the same halves.
     seed
         From which all seeds follow.
     data
@@ -44,12 +54,15 @@ def measure(
     if not path.is_file():
         raise SystemExit(f"{path} is absent: set BAYES_MKT_DATA or --data to its folder.")
     frame = prepared(pd.read_parquet(path))
-    rows, cases = [], []
+    rows, cases, halves = [], [], []
     for index in range(splits):
-        found, bins = judge(frame, seeds.integer(seed, f"hillstrom {index}"))
+        split = seeds.integer(seed, f"hillstrom {index}")
+        halves.append((*read(frame).split(0.5, seed=split), split))
+        found, bins = judge(*halves[-1])
         rows.append(found)
         cases += bins
         print(index, {k: round(v, 5) for k, v in found.items()}, flush=True)
+    others = judge_peers(frame, halves) if peers else {}
     empty = [null(frame, seeds.integer(seed, f"hillstrom null {index}")) for index in range(nulls)]
     result = {
         **described(
@@ -65,6 +78,7 @@ def measure(
             "cases": len(cases),
             "mean_absolute_error": float(np.mean([abs(case["error"]) for case in cases])),
         },
+        "peers": others,
         "null": {
             "what": "90 % intervals that hold 0 where arms were permuted",
             "ate_held": int(sum(row["ate"] for row in empty)),
@@ -89,21 +103,17 @@ def read(frame: pd.DataFrame) -> bm.Campaign:
     )  # fmt: skip
 
 
-def judge(frame: pd.DataFrame, seed: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
+def judge(
+    train: bm.Campaign, test: bm.Campaign, seed: int
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Return the figures of one split, and its bins."""
-    train, test = read(frame).split(0.5, seed=seed)
     begun = time.perf_counter()
     fit = bm.fit(SPEC, train, seed=seed, progress=False)
     row: dict[str, float] = {"seconds": time.perf_counter() - begun, "ok": fit.diagnostics.ok}
     tau = bm.uplift(fit, test, allow_unconverged=True)
     rule = by_segment(train, test, seed)
     for name, score in (("model", tau), ("rfm", rule)):
-        curve = bm.qini_curve(score, test, seed=seed)
-        area = bm.qini_coefficient(curve).mean("draw")
-        top = (curve.sel(depth=0.1) / 0.1).mean("draw")
-        for arm in test.treatments:
-            row[f"qini {name} {arm}"] = float(area.sel(arm=arm).item())
-            row[f"uplift at 10% {name} {arm}"] = float(top.sel(arm=arm).item())
+        row |= ranking(name, score, test, seed)
     compared = bm.compare_targeting(fit, test, share=SHARE, allow_unconverged=True)
     for name in ("model", "segments", "difference"):
         row[f"visits per 1000 {name}"] = 1000 * float(compared[name].mean()) / test.n_customers
@@ -116,6 +126,62 @@ def judge(frame: pd.DataFrame, seed: int) -> tuple[dict[str, float], list[dict[s
     inside = ((low <= 0) & (high >= 0)).to_numpy().ravel()
     means = error.mean(("chain", "draw")).to_numpy().ravel()
     return row, [{"inside": bool(i), "error": float(e)} for i, e in zip(inside, means, strict=True)]
+
+
+def ranking(name: str, score: xr.DataArray, test: bm.Campaign, seed: int) -> dict[str, float]:
+    """Return what held-out customers say of an order, by arm."""
+    curve = bm.qini_curve(score, test, seed=seed)
+    area = bm.qini_coefficient(curve).mean("draw")
+    top = (curve.sel(depth=0.1) / 0.1).mean("draw")
+    found = {}
+    for arm in test.treatments:
+        found[f"qini {name} {arm}"] = float(area.sel(arm=arm).item())
+        found[f"uplift at 10% {name} {arm}"] = float(top.sel(arm=arm).item())
+    return found
+
+
+def judge_peers(
+    frame: pd.DataFrame, halves: list[tuple[bm.Campaign, bm.Campaign, int]]
+) -> dict[str, dict[str, Any]]:
+    """Return mean and SD over splits of other learners' figures, and their error by bin."""
+    campaign = read(frame)
+    numbers = pd.get_dummies(frame[FEATURES], columns=["zip_code", "channel"])
+    train = np.zeros((len(halves), len(frame)), dtype=bool)
+    for inside, (half, _, _) in zip(train, halves, strict=True):
+        inside[half.data["customer"].to_numpy()] = True
+    scores = run(
+        "uplift",
+        {
+            "x": numbers.to_numpy(dtype=float),
+            "arm": campaign.data["assignment"].to_numpy(),
+            "y": campaign.values("visit"),
+            "train": train,
+        },
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for name, values in scores.items():
+        rows, errors = [], []
+        for score, (_, test, seed) in zip(values, halves, strict=True):
+            who = test.data["customer"].to_numpy()
+            effect = xr.DataArray(
+                np.broadcast_to(score[:, who], (1, REPLICATES, *score[:, who].shape)),
+                dims=("chain", "draw", "arm", "customer"),
+                coords={"arm": list(test.treatments), "customer": who},
+                attrs={"outcome": "visit", "seed": seed},
+            )
+            rows.append(ranking("peer", effect, test, seed))
+            errors.append(bin_error(effect, test))
+        mean = summary(pd.DataFrame(rows))
+        found[name] = {key.replace("peer ", ""): value for key, value in mean.items()}
+        found[name]["mean absolute error by fifth"] = float(np.mean(errors))
+        print(name, found[name], flush=True)
+    return found
+
+
+def bin_error(effect: xr.DataArray, test: bm.Campaign) -> float:
+    """Return the mean over fifths and arms of |observed - predicted uplift|."""
+    bins = bm.uplift_calibration(effect, test, bins=5)
+    return float(abs((bins["observed"] - bins["predicted"]).mean(("chain", "draw"))).mean())
 
 
 def by_segment(train: bm.Campaign, test: bm.Campaign, seed: int) -> xr.DataArray:

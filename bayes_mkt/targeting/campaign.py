@@ -79,6 +79,7 @@ class Campaign:
         outcome: str | Iterable[str],
         revenue: str | None = None,
         features: Iterable[str] = (),
+        linear: Iterable[str] = (),
         segment: str | None = None,
         customer: str | None = None,
         control: str | None = None,
@@ -104,6 +105,10 @@ class Campaign:
             Columns known before the campaign. Numbers with more than `bins` values are cut at
             their quantiles; text and numbers with few values are kept as they are. A missing
             value is a level of its own.
+        linear
+            Those of the features, numbers, whose effect on the log-odds is taken to be linear: one
+            column each, by the means of 64 bins, in place of one for each bin. For many features
+            of many customers.
         segment
             Column of the segments in present use, for `compare_targeting`.
         customer
@@ -130,7 +135,8 @@ class Campaign:
         problems = Problems()
         outcomes = (outcome,) if isinstance(outcome, str) else tuple(outcome)
         names = tuple(features) or (like.encoding.names if like is not None else ())
-        for role, given in (("outcome", outcomes), ("features", names)):
+        straight = tuple(linear)
+        for role, given in (("outcome", outcomes), ("features", names), ("linear", straight)):
             if len(set(given)) < len(given):
                 problems.add(f"{role}={given!r} names a column twice.")
         if not outcomes:
@@ -140,6 +146,9 @@ class Campaign:
             kinds = kinds_of(frame, names)
         except (TypeError, ValueError):  # no frame, or one with equal names: `read_columns` says so
             kinds = dict.fromkeys(names, "label")
+        labels = [repr(n) for n in straight if kinds.get(n) != "number"]
+        if labels:
+            problems.add(f"linear names {listed(labels)}: not among the features that are numbers.")
         columns = campaign_columns(treated, outcomes, revenue, segment, customer)
         columns |= {f"feature:{name}": feature_column(name, kinds[name]) for name in names}
         values = read_columns(frame, columns, problems)
@@ -147,7 +156,8 @@ class Campaign:
         check_values(values, outcomes, problems)
         problems.raise_if_any()
         if like is None:
-            encoding = Encoding.of({name: values[f"feature:{name}"] for name in names}, bins)
+            table = {name: values[f"feature:{name}"] for name in names}
+            encoding = Encoding.of(table, bins, straight)
         else:
             encoding, arms = like.encoding, _same(like, names, arms)
             encoding.encode({name: values[f"feature:{name}"] for name in names}, problems)

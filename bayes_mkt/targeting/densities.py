@@ -38,6 +38,20 @@ def lognormal(
     return -n * (pt.log(sigma) + 0.5 * np.log(2 * np.pi)) - log_total - errors / (2 * sigma**2)
 
 
+def score(value: Tensor, step: Tensor, curvature: Tensor) -> Tensor:
+    """Return the log-density of a score, N(curvature step, curvature), up to a constant in `step`.
+
+    As a function of `step`, coefficients less those at which the score was taken, it is the
+    second-order expansion of a log-likelihood with this score and curvature.
+    """
+    return pt.dot(value, step) - pt.dot(step, pt.dot(curvature, step)) / 2
+
+
+def draw_score(step: Any, curvature: Any, rng: Any = None, size: Any = None) -> np.ndarray:
+    """Return a score."""
+    return np.asarray(rng.multivariate_normal(np.dot(curvature, step), curvature, size=size))
+
+
 def draw_gamma(
     location: Any, shape: Any, n: Any, log_total: Any, rng: Any = None, size: Any = None
 ) -> np.ndarray:

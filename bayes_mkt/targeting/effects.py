@@ -221,14 +221,15 @@ def over_cells(
 ) -> None:
     """Hand ``use(draws, cells, values)`` the expected outcome (draw, cell, arm), part by part.
 
-    Cells go through the model in blocks of one size, so that it is compiled once.
+    Cells go through the model in blocks of one size, so that it is compiled once; of few cells the
+    size is a power of two, so that other customers seldom need another.
     """
     if of not in ("outcome", "revenue"):
         raise SpecError(f"of={of!r}: choose from 'outcome', 'revenue'.")
     if of == "revenue" and fit.spec.spend is None:
         raise SpecError("of='revenue' needs a fit with spend, such as Uplift(spend='gamma').")
     names = ["probability"] if of == "outcome" else ["probability", "buyer_spend"]
-    size = min(BLOCK, len(cells))
+    size = min(BLOCK, 2 ** int(np.ceil(np.log2(len(cells)))))
     for start in range(0, len(cells), size):
         rows = slice(start, min(start + size, len(cells)))
         padded = np.arange(start, start + size) % len(cells)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -19,6 +19,7 @@ __all__ = ["Encoding", "Feature"]
 Array = NDArray[Any]
 MISSING = "(missing)"
 SLOPED = 6  # levels, at most, that need no slope
+FINE = 64  # bins of a number whose effect is linear
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class Feature:
         Share of customers with each code, by which columns are centred.
     exact
         Whether each code stands for one value, so that binning loses nothing.
+    linear
+        Whether the effect is linear in the value, by the means of fine bins: the design then holds
+        the slope, and a column for missing values if there are any.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Feature:
     cuts: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
     exact: bool = True
+    linear: bool = False
 
     @property
     def sloped(self) -> bool:
@@ -59,6 +64,9 @@ class Feature:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the feature's columns in the design."""
+        if self.linear:
+            lost = (f"{self.name} {MISSING}",) if MISSING in self.levels else ()
+            return (f"{self.name} (slope)", *lost)
         contrasts = tuple(f"{self.name} [{j}]" for j in range(1, len(self.levels)))
         return (f"{self.name} (slope)", *contrasts) if self.sloped else contrasts
 
@@ -76,6 +84,10 @@ class Feature:
         be learned. Of two levels one column is the second's indicator.
         """
         count = len(self.levels)
+        if self.linear:
+            lost = [float(level == MISSING) for level in self.levels]
+            both = np.column_stack([self.scores, lost] if any(lost) else [self.scores])
+            return np.asarray(both - np.asarray(self.share) @ both)
         parts = np.eye(count)[:, 1:] if count < 3 else helmert(count).T
         if self.sloped:
             parts = np.column_stack([self.scores, parts])
@@ -130,7 +142,7 @@ class Encoding:
     features: tuple[Feature, ...]
 
     @classmethod
-    def of(cls, values: Mapping[str, Array], bins: int) -> Encoding:
+    def of(cls, values: Mapping[str, Array], bins: int, linear: Collection[str] = ()) -> Encoding:
         """Return the encoding that suits these columns: float64 numbers, or text.
 
         Parameters
@@ -140,10 +152,14 @@ class Encoding:
         bins
             Numbers with more distinct values than this are cut at their quantiles into as many
             bins.
+        linear
+            Names of numbers whose effect is linear.
         """
         return cls(
             tuple(
-                _number(name, column, bins) if column.dtype.kind == "f" else _label(name, column)
+                _number(name, column, bins, linear=name in linear)
+                if column.dtype.kind == "f"
+                else _label(name, column)
                 for name, column in values.items()
             )
         )
@@ -214,7 +230,8 @@ def _label(name: str, values: Array) -> Feature:
     return Feature(name, "label", tuple(str(v) for v in found), share)
 
 
-def _number(name: str, values: Array, bins: int) -> Feature:
+def _number(name: str, values: Array, bins: int, *, linear: bool) -> Feature:
+    bins = FINE if linear else bins
     known = values[~np.isnan(values)]
     distinct = np.unique(known)
     exact = len(distinct) <= bins
@@ -244,6 +261,7 @@ def _number(name: str, values: Array, bins: int) -> Feature:
         tuple(float(c) for c in cuts),
         tuple(float(s) for s in scores),
         exact,
+        linear,
     )
 
 

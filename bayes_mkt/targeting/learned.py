@@ -13,10 +13,12 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import usable
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from bayes_mkt.fit import Fit
     from bayes_mkt.targeting.campaign import Campaign
 
-__all__ = ["LearnedEffects"]
+__all__ = ["LearnedEffects", "coefficients"]
 
 Array = NDArray[Any]
 
@@ -66,7 +68,7 @@ class LearnedEffects:
             If the fit's verdict failed and `allow_unconverged` is false.
         """
         usable(fit, allow_unconverged)
-        flat = _coefficients(fit)
+        flat = coefficients(fit.posterior, fit.data)
         matrix = np.atleast_2d(np.cov(flat, rowvar=False))
         return cls(
             tuple(fit.data.treatments),
@@ -95,9 +97,9 @@ class LearnedEffects:
         return np.asarray(np.linalg.cholesky(matrix))
 
 
-def _coefficients(fit: Fit) -> Array:
+def coefficients(posterior: xr.Dataset, campaign: Campaign) -> Array:
     """Return draws of the coefficients (draw, coefficient), from either form of the model."""
-    posterior, arms = fit.posterior, len(fit.data.treatments)
+    arms = len(campaign.treatments)
 
     def flat(name: str, dims: Sequence[str]) -> Array:
         values = posterior[name].transpose("chain", "draw", *dims).to_numpy()
@@ -106,7 +108,7 @@ def _coefficients(fit: Fit) -> Array:
     if "coefficient" in posterior:
         return flat("coefficient", ["coefficient_name"])
     parts = [flat("intercept", [])[:, None], flat("arm_effect", ["arm"])]
-    if fit.data.encoding.columns:
+    if campaign.encoding.columns:
         lift = np.repeat(flat("uplift", ["column"])[:, :, None], arms, axis=2)
         if arms > 1:
             lift = lift + flat("arm_uplift", ["column", "arm"])

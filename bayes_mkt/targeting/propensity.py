@@ -30,12 +30,14 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "attribute_effect": Prior("Normal", mu=0.0, sigma=1.0),
         "feature_sd": Prior("LogNormal", mu=-0.7, sigma=0.7),
         "slope_sd": Prior("LogNormal", mu=-1.6, sigma=0.7),
+        "attribute_slope_sd": Prior("LogNormal", mu=-2.3, sigma=0.7),
         "parent_sd": Prior("LogNormal", mu=-1.6, sigma=0.7),
         "set_sd": Prior("LogNormal", mu=-1.6, sigma=0.7),
         "window_sd": Prior("LogNormal", mu=-2.3, sigma=0.7),
         "spend_intercept": Prior("Normal", mu=0.0, sigma=1.0),
         "spend_attribute_effect": Prior("Normal", mu=0.0, sigma=0.5),
         "spend_feature_sd": Prior("LogNormal", mu=-2.3, sigma=0.7),
+        "spend_slope_sd": Prior("LogNormal", mu=-2.3, sigma=0.7),
         "spend_set_sd": Prior("LogNormal", mu=-2.3, sigma=0.7),
         "spend_sigma": Prior("HalfNormal", sigma=1.0),
     }
@@ -52,12 +54,14 @@ class Propensity:
 
         logit P(i buys of s within `horizon` days of t)
             = intercept + u_st' attribute_effect + parent_p(s) + set_s + window_st
-              + x_ist' (feature + slope_s)
+              + x_ist' (feature + slope_s + attribute_slope u_st)
         feature_k ~ N(0, feature_sd_g(k)),  slope_sk ~ N(0, slope_sd_g(k)),
         parent_p ~ N(0, parent_sd),  set_s ~ N(0, set_sd),  window_st ~ N(0, window_sd)
 
-    and for those who buy, log spend ~ N(spend_intercept + u' spend_attribute_effect + x'
-    spend_feature + spend_set_s, spend_sigma). A set that the model has never seen, of new products
+    with attribute_slope_km ~ N(0, attribute_slope_sd_g(k)) if `attribute_slopes`, else zero; and
+    for those who buy, log spend ~ N(spend_intercept + u' spend_attribute_effect + spend_set_s + x'
+    (spend_feature + spend_slope_s), spend_sigma), with spend_slope_sk ~ N(0, spend_slope_sd_g(k))
+    if `spend_slopes`, else zero. A set that the model has never seen, of new products
     even, has its attributes' part, its parent's, and fresh draws of the rest.
 
     Parameters
@@ -75,6 +79,11 @@ class Propensity:
         Sets with fewer buyers by the last date are left out of training.
     bins, set_bins
         Of the features of a customer, and of a customer with a set.
+    attribute_slopes
+        Whether what tells customers apart may matter more or less by a set's attributes: so that a
+        set of new products has slopes of its own too.
+    spend_slopes
+        Whether it may tell more of the amounts in some sets than in others.
     priors
         Replacements of default priors, by variable name.
 
@@ -100,6 +109,8 @@ class Propensity:
     min_buyers: int = 20
     bins: int = 3
     set_bins: int = 5
+    attribute_slopes: bool = False
+    spend_slopes: bool = False
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
 
     on_demand: ClassVar[frozenset[str]] = frozenset({"probability", "buyer_spend"})
@@ -180,7 +191,13 @@ def _logit(
     feature = pm.Normal("feature_effect", 0.0, feature_sd[group], dims="column")
     slope_sd = spec.prior("slope_sd").variable("slope_sd", dims="group")
     slope = pm.Normal("slope", 0.0, slope_sd[group][:, None], dims=("column", "set"))
-    return level[None, :] + pt.matmul(design, feature[:, None] + slope[:, place["set"]])
+    slopes = feature[:, None] + slope[:, place["set"]]
+    if spec.attribute_slopes:
+        sd = spec.prior("attribute_slope_sd").variable("attribute_slope_sd", dims="group")
+        dims = ("column", "attribute")
+        by_attribute = pm.Normal("attribute_slope", 0.0, sd[group][:, None], dims=dims)
+        slopes = slopes + pt.matmul(by_attribute, attributes.T)
+    return level[None, :] + pt.matmul(design, slopes)
 
 
 def _spend(
@@ -193,7 +210,13 @@ def _spend(
     set_sd = spec.prior("spend_set_sd").variable("spend_set_sd")
     of_set = pm.Normal("spend_set", 0.0, set_sd, dims="set")
     level = spec.prior("spend_intercept").variable("spend_intercept") + of_set[set_of]
-    mean = (level + pt.dot(attributes, own))[None, :] + pt.dot(design, feature)[:, None]
+    slopes = feature[:, None]
+    if spec.spend_slopes:
+        slope_sd = spec.prior("spend_slope_sd").variable("spend_slope_sd", dims="group")
+        spread = slope_sd[_group(found)][:, None]
+        own_slope = pm.Normal("spend_slope", 0.0, spread, dims=("column", "set"))
+        slopes = slopes + own_slope[:, set_of]
+    mean = (level + pt.dot(attributes, own))[None, :] + pt.matmul(design, slopes)
     sigma = spec.prior("spend_sigma").variable("spend_sigma")
     unit = pm.Data("spend_unit", found.unit)
     pm.Deterministic("buyer_spend", unit * pt.exp(mean + sigma**2 / 2))

@@ -141,10 +141,12 @@ def fresh(
         values[..., 0] = rng.normal(size=spread.shape) * spread
         changed[name] = (("chain", "draw", *posterior[name].dims[2:]), values)
     if new_set:
-        slope = posterior["slope"].transpose("chain", "draw", "column", "set").to_numpy().copy()
-        by_group = posterior["slope_sd"].transpose("chain", "draw", "group").to_numpy()
         groups = [str(g) for g in posterior["group"].to_numpy()]
         own = [groups.index(group) for group in column_groups]
-        slope[..., 0] = rng.normal(size=slope.shape[:-1]) * by_group[..., own]
-        changed["slope"] = (("chain", "draw", "column", "set"), slope)
+        for name in [n for n in ("slope", "spend_slope") if n in posterior]:
+            dims = ("chain", "draw", "column", "set")
+            slope = posterior[name].transpose(*dims).to_numpy().copy()
+            by_group = posterior[f"{name}_sd"].transpose("chain", "draw", "group").to_numpy()
+            slope[..., 0] = rng.normal(size=slope.shape[:-1]) * by_group[..., own]
+            changed[name] = (dims, slope)
     return posterior.assign(changed)

@@ -21,12 +21,17 @@ from bayes_mkt.targeting.densities import (
     draw_binomial,
     draw_gamma,
     draw_lognormal,
+    draw_score,
     gamma,
     lognormal,
+    score,
 )
+from bayes_mkt.targeting.expansion import corrected, expansion
 from bayes_mkt.targeting.learned import LearnedEffects
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from bayes_mkt.targeting.campaign import Campaign
 
 # A PyTensor variable; PyTensor's own types are too partial to help.
@@ -37,8 +42,8 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "intercept": Prior("Normal", mu=0.0, sigma=5.0),
         "arm_effect": Prior("Normal", mu=0.0, sigma=2.5),
         "baseline_sd": Prior("HalfNormal", sigma=1.0),
-        "uplift_sd": Prior("HalfNormal", sigma=0.3),
-        "arm_sd": Prior("HalfNormal", sigma=0.3),
+        "uplift_sd": Prior("LogNormal", mu=-2.5, sigma=0.8),
+        "arm_sd": Prior("LogNormal", mu=-2.5, sigma=0.8),
         "spend_intercept": Prior("Normal", mu=0.0, sigma=1.0),
         "spend_arm_effect": Prior("Normal", mu=0.0, sigma=1.0),
         "spend_sd": Prior("HalfNormal", sigma=0.3),
@@ -47,6 +52,9 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
     }
 )
 Family = Literal["gamma", "lognormal"]
+Likelihood = Literal["auto", "exact", "expanded"]
+# Numbers in the design matrix of all cells above which the likelihood is expanded.
+LARGE = 2e7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +89,12 @@ class Uplift:
         shrinkage, which it holds already. Amounts spent start afresh.
     drift
         With `prior`: SD by which each coefficient may have changed since.
+    likelihood
+        `"exact"`: binomial, by cell. `"expanded"`: for very many cells, the log-likelihood's
+        second-order expansion about its centre, a quadratic form whose cost doesn't depend on the
+        customers; draws are then resampled by the ratio of the exact likelihood to it
+        (Pareto-smoothed), and the verdict holds the k-hat of the weights. `"auto"` expands if cells
+        x columns of the design are more than 2e7.
     priors
         Replacements of default priors, by variable name.
 
@@ -105,6 +119,7 @@ class Uplift:
     spend: Family | None = None
     prior: Fit | LearnedEffects | None = None
     drift: float = 0.0
+    likelihood: Likelihood = "auto"
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
 
     on_demand: ClassVar[frozenset[str]] = frozenset({"probability", "buyer_spend"})
@@ -112,6 +127,10 @@ class Uplift:
     def __post_init__(self) -> None:
         if self.spend not in (None, "gamma", "lognormal"):
             raise SpecError(f"spend={self.spend!r}: choose from None, 'gamma', 'lognormal'.")
+        if self.likelihood not in ("auto", "exact", "expanded"):
+            raise SpecError(
+                f"likelihood={self.likelihood!r}: choose from 'auto', 'exact', 'expanded'."
+            )
         if isinstance(self.prior, Fit):
             object.__setattr__(self, "prior", LearnedEffects.of(self.prior))
         if self.drift < 0 or (self.drift > 0 and self.prior is None):
@@ -159,24 +178,44 @@ class Uplift:
         """
         outcome = self.outcome_of(campaign)
         cells = Cells.of(campaign)
-        n = cells.customers.astype(float)
-        k = cells.total(campaign, campaign.values(outcome))
+        expanded = self.expands(campaign, len(cells.codes))
         with pm.Model(coords=_coords(campaign)) as model:
-            design = pm.Data("design", campaign.encoding.design(cells.codes))
-            logit = _logit(self, campaign, design)
+            # Of an expanded likelihood the design serves predictions alone: some rows will do.
+            shown = cells.codes[:1] if expanded else cells.codes
+            design = pm.Data("design", campaign.encoding.design(shown))
+            theta = _coefficients(self, campaign)
+            logit = _logit(campaign, theta, design)
             pm.Deterministic("probability", pt.sigmoid(logit))
-            pm.CustomDist(
-                outcome,
-                logit,
-                pm.Data("customers", n),
-                pm.Data("log_choose", log_choose(n, k)),
-                logp=binomial,
-                random=draw_binomial,
-                observed=pm.Data("responses", k),
-            )
+            if expanded:
+                _expanded(campaign, outcome, theta)
+            else:
+                _binomial(campaign, outcome, cells, logit)
             if self.spend is not None:
                 _spend(self, campaign, cells, design)
         return model
+
+    def expands(self, campaign: Campaign, cells: int | None = None) -> bool:
+        """Return whether the likelihood of a campaign is expanded."""
+        if self.likelihood != "auto":
+            return self.likelihood == "expanded"
+        count = len(Cells.of(campaign).codes) if cells is None else cells
+        return count * len(campaign.encoding.columns) > LARGE
+
+    def corrected(self, campaign: Campaign, draws: xr.DataTree, seed: int) -> xr.DataTree:
+        """Return draws of an expanded likelihood resampled for the exact one; others as they are.
+
+        Parameters
+        ----------
+        campaign
+            As given to `build`.
+        draws
+            Of the model, in ArviZ layout.
+        seed
+            Of the resampling.
+        """
+        if not self.expands(campaign):
+            return draws
+        return corrected(draws, campaign, self.outcome_of(campaign), seed)
 
 
 def _coords(campaign: Campaign) -> dict[str, Any]:
@@ -196,42 +235,70 @@ def _effects(spec: Uplift, campaign: Campaign, name: str, sd: str) -> Tensor:
     return pm.Normal(name, 0.0, spread[group], dims="column")
 
 
-def _logit(spec: Uplift, campaign: Campaign, design: Tensor) -> Tensor:
-    """Return the log-odds of the outcome (cell, arm), the control first."""
+def _coefficients(spec: Uplift, campaign: Campaign) -> Tensor:
+    """Return all coefficients: intercept, arm effects, baseline, uplift by column and arm."""
     if isinstance(spec.prior, LearnedEffects):
-        return _learned(spec, spec.prior, campaign, design)
+        return _learned(spec, spec.prior, campaign)
     control = spec.prior_of("intercept").variable("intercept")
     effect = spec.prior_of("arm_effect").variable("arm_effect", dims="arm")
-    arms = len(campaign.treatments)
-    rows = design.shape[0]
     if not campaign.encoding.columns:
-        base, lift = pt.zeros((rows, 1)), pt.zeros((rows, arms))
-    else:
-        baseline = _effects(spec, campaign, "baseline", "baseline_sd")
-        shared = _effects(spec, campaign, "uplift", "uplift_sd")
-        by_arm = pt.broadcast_to(shared[:, None], (len(campaign.encoding.columns), arms))
-        if arms > 1:
-            by_arm = by_arm + _own(spec, campaign)
-        both = pt.matmul(design, pt.concatenate([baseline[:, None], by_arm], axis=1))
-        base, lift = both[:, :1], both[:, 1:]
-    treated = control + base + effect[None, :] + lift
-    return pt.concatenate([control + base, treated], axis=1)
+        return pt.concatenate([control[None], effect])
+    arms = len(campaign.treatments)
+    baseline = _effects(spec, campaign, "baseline", "baseline_sd")
+    shared = _effects(spec, campaign, "uplift", "uplift_sd")
+    by_arm = pt.broadcast_to(shared[:, None], (len(campaign.encoding.columns), arms))
+    if arms > 1:
+        by_arm = by_arm + _own(spec, campaign)
+    return pt.concatenate([control[None], effect, baseline, by_arm.ravel()])
 
 
-def _learned(spec: Uplift, learned: LearnedEffects, campaign: Campaign, design: Tensor) -> Tensor:
-    """Return the log-odds (cell, arm) from coefficients with an earlier campaign's posterior."""
+def _logit(campaign: Campaign, theta: Tensor, design: Tensor) -> Tensor:
+    """Return the log-odds of the outcome (cell, arm), the control first."""
+    arms, columns = len(campaign.treatments), len(campaign.encoding.columns)
+    base = theta[0] + pt.matmul(design, theta[1 + arms : 1 + arms + columns][:, None])
+    lift = pt.matmul(design, theta[1 + arms + columns :].reshape((columns, arms)))
+    return pt.concatenate([base, base + theta[1 : 1 + arms][None, :] + lift], axis=1)
+
+
+def _learned(spec: Uplift, learned: LearnedEffects, campaign: Campaign) -> Tensor:
+    """Return coefficients with an earlier campaign's posterior as their prior."""
     learned.check(campaign)
-    arms, columns = len(learned.arms), len(learned.columns)
     names = ["intercept", *(f"arm_effect[{a}]" for a in learned.arms)]
     names += [f"baseline[{c}]" for c in learned.columns]
     names += [f"uplift[{c}, {a}]" for c in learned.columns for a in learned.arms]
     pm.modelcontext(None).add_coords({"coefficient_name": names})
     white = pm.Normal("standardised", 0.0, 1.0, dims="coefficient_name")
     shift = pt.dot(learned.factor(spec.drift), white)
-    theta = pm.Deterministic("coefficient", np.array(learned.mean) + shift, dims="coefficient_name")
-    base = theta[0] + pt.matmul(design, theta[1 + arms : 1 + arms + columns][:, None])
-    lift = pt.matmul(design, theta[1 + arms + columns :].reshape((columns, arms)))
-    return pt.concatenate([base, base + theta[1 : 1 + arms][None, :] + lift], axis=1)
+    return pm.Deterministic("coefficient", np.array(learned.mean) + shift, dims="coefficient_name")
+
+
+def _binomial(campaign: Campaign, outcome: str, cells: Cells, logit: Tensor) -> None:
+    """Add the counts of responses by cell and arm."""
+    n = cells.customers.astype(float)
+    k = cells.total(campaign, campaign.values(outcome))
+    pm.CustomDist(
+        outcome,
+        logit,
+        pm.Data("customers", n),
+        pm.Data("log_choose", log_choose(n, k)),
+        logp=binomial,
+        random=draw_binomial,
+        observed=pm.Data("responses", k),
+    )
+
+
+def _expanded(campaign: Campaign, outcome: str, theta: Tensor) -> None:
+    """Add the expansion of the likelihood, as that of its score at the centre."""
+    found = expansion(campaign, outcome)
+    pm.CustomDist(
+        f"{outcome} score",
+        theta - pm.Data("center", found.center),
+        pm.Data("curvature", found.curvature),
+        logp=score,
+        random=draw_score,
+        signature="(p),(p,p)->(p)",
+        observed=pm.Data("score", found.gradient),
+    )
 
 
 def _own(spec: Uplift, campaign: Campaign) -> Tensor:

@@ -13,11 +13,11 @@ import xarray as xr
 
 import bayes_mkt as bm
 from bayes_mkt.targeting.asof import Lines, Standing
-from bayes_mkt.targeting.recommend import _measures
+from bayes_mkt.targeting.recommend import measures
 from bayes_mkt.targeting.windows import windows
 
 END = "2024-08-13"
-SPEC = bm.Propensity(dates=2)
+SPEC = bm.Propensity(dates=2, attribute_slopes=True, spend_slopes=True)
 
 
 @pytest.fixture(scope="module")
@@ -182,11 +182,34 @@ def test_recommendations_trade_accuracy_for_variety(fit: bm.Fit, log: bm.Purchas
     assert float(plain["recall"]) > float(held["recall"])
     assert float(held["novelty"]) > float(plain["novelty"])
     assert float(plain["coverage"]) >= 2 * float(found["bestseller_coverage"])
+    assert float(found["segment_recall"]) > 0.9 * float(found["bestseller_recall"])
+    assert float(found["segment_coverage"]) >= float(found["bestseller_coverage"])
+    one = dict.fromkeys(fit.data.customers, "all")
+    same = bm.recommendation_frontier(fit, log, k=2, penalties=(0.0,), segments=one)
+    for name in ("recall", "ndcg", "coverage", "novelty"):
+        assert float(same[f"segment_{name}"]) == float(found[f"bestseller_{name}"])
+    with pytest.raises(bm.SpecError, match="lacks customers"):
+        bm.recommendation_frontier(fit, log, k=2, segments={})
     chosen = bm.recommend(fit, k=2, bestseller_penalty=0.0)
     assert chosen["recommended"].dims == ("customer", "rank")
     assert (np.diff(chosen["probability"], axis=1) <= 0).all()
     with pytest.raises(bm.SpecError, match="sets of the fit"):
         bm.recommend(fit, k=100)
+
+
+def test_coverage_is_a_bound(fit: bm.Fit) -> None:
+    plain = bm.recommend(fit, k=1, bestseller_penalty=0.0)
+    wide = bm.recommend(fit, k=1, bestseller_penalty=0.0, min_coverage=1.0, min_offers=60)
+    counts = pd.Series(wide["recommended"].to_numpy().ravel()).value_counts()
+    assert len(counts) == 6
+    assert counts.min() >= 60
+    assert wide.attrs["coverage"] == 1
+    lost = float(plain["probability"].mean() - wide["probability"].mean())
+    assert 0 < lost < 0.5 * float(plain["probability"].mean())
+    with pytest.raises(bm.SpecError, match="need 1800 offers"):
+        bm.recommend(fit, k=1, min_coverage=1.0, min_offers=300)
+    with pytest.raises(bm.SpecError, match="must lie in"):
+        bm.recommend(fit, min_coverage=1.5, k=1)
 
 
 def test_plan_from_a_propensity(fit: bm.Fit, shop: bm.simulate.SimulatedLog) -> None:
@@ -212,7 +235,7 @@ def test_plan_from_a_propensity(fit: bm.Fit, shop: bm.simulate.SimulatedLog) -> 
 def test_measures_by_hand() -> None:
     top = np.array([[0, 1], [2, 0]])
     hits = np.array([[True, False, True, False], [False, False, True, False]])
-    found = _measures(top, hits, np.array([0.5, 0.25, 0.25, 0.125]))
+    found = measures(top, hits, np.array([0.5, 0.25, 0.25, 0.125]))
     ideal = 1 + 1 / np.log2(3)
     expected: dict[str, Any] = {
         "recall": (0.5 + 1.0) / 2,
@@ -221,6 +244,17 @@ def test_measures_by_hand() -> None:
         "novelty": (1 + 2 + 2 + 1) / 4,
     }
     assert found == pytest.approx(expected)
+
+
+def test_more_slopes_are_asked_for(log: bm.PurchaseLog) -> None:
+    """Without them the model is the plain one."""
+    more = {"attribute_slope", "attribute_slope_sd", "spend_slope", "spend_slope_sd"}
+    wide, plain = (
+        {v.name for v in spec.build(log.until(END)).free_RVs}
+        for spec in (SPEC, bm.Propensity(dates=2))
+    )
+    assert wide - plain == more
+    assert plain < wide
 
 
 def test_specs_are_held_to_the_log(log: bm.PurchaseLog) -> None:

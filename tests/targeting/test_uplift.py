@@ -83,6 +83,19 @@ def test_policy_is_worth_what_the_truth_says(
     assert bm.prob_positive(compared["difference"]) > 0.9
     alone = bm.policy_value(uplift_fit, test, cost=1.0, value=0.5, share=0.3)
     assert np.allclose(alone, compared["model"])
+    arms = {name: compared[f"{name}_arm"] for name in ("model", "segments")}
+    assert int((arms["model"] != "none").sum()) == compared["model"].attrs["contacted"]
+    # Before costs, of the arms that each gives.
+    gross = [
+        bm.policy_value(chosen, test, value=0.5, outcome="revenue", seed=uplift_fit.seed)
+        for chosen in arms.values()
+    ]
+    assert abs(float(((gross[0] - gross[1]) / gross[1]).mean() - compared["relative"].mean())) < 0.1
+    revenue = world.truth["expected_revenue"].sel(customer=test.data["customer"])
+    lift = revenue - revenue.sel(arm="none", drop=True)
+    model, segments = (float(lift.sel(arm=chosen).sum()) for chosen in arms.values())
+    low, high = compared["relative"].quantile([0.01, 0.99])
+    assert float(low) < model / segments - 1 < float(high)
     truth = true_profit(uplift_fit, test, world)
     low, high = alone.quantile([0.01, 0.99])
     assert float(low) < truth < float(high)
