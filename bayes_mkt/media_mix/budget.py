@@ -149,16 +149,18 @@ def allocate_budget(
 
     Notes
     -----
-    Carry-over is counted for `max_lag` periods after the plan. Cells without spend today stay
-    without. The gain is causal under the assumptions of `MediaMix`. The maximum over noisy
-    estimates flatters itself: read `gain`, a posterior at a fixed plan, not `objective`.
+    Spend on a channel with reach and frequency changes its reach, up to the population; its
+    frequency stays. Carry-over is counted for `max_lag` periods after the plan. Cells without
+    spend today stay without. The gain is causal under the assumptions of `MediaMix`. The maximum
+    over noisy estimates flatters itself: read `gain`, a posterior at a fixed plan, not
+    `objective`.
     """
     usable(fit, allow_unconverged)
     by = check_by(by, CELLS, "allocate_budget")
     _check(fit, by, risk, level, starts)
     today = plan or MediaPlan.repeat(fit.data, 8 if horizon is None else horizon)
     today = _repriced(today, price_change or {})
-    cells = Cells.of(today, by)
+    cells = Cells.of(today, by, fit.data)
     limits = Limits.of(cells, total, bounds or {})
     response = _response(fit, today, cells, seed, draws)
     goal = partial(_goal, response, response.values(np.ones(cells.size)), cells, level)
@@ -259,6 +261,7 @@ def _response(fit: Fit, today: MediaPlan, cells: Cells, seed: int, draws: int | 
         pattern=pattern,
         index=index,
         weight=(counted * price_ahead(twin))[:, :, None],
+        values=twin.frequency(today),
         hold=("effect",),
         draws=draws,
     )
