@@ -10,9 +10,10 @@ import xarray as xr
 from bayes_mkt.dims import CHANNEL, SAMPLE
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, usable
+from bayes_mkt.inference.target import flat_draws
 from bayes_mkt.media_mix.counterfactual import labelled, lagged
 from bayes_mkt.media_mix.estimand import Estimand, Question
-from bayes_mkt.media_mix.frequency import filled, frequency_places, impressions
+from bayes_mkt.media_mix.frequency import FREQUENCY, filled, frequency_places, impressions
 
 STEP = 0.1
 
@@ -94,7 +95,7 @@ def optimal_frequency(
     seen = panel.data["frequency"].to_numpy()[:, :, asked]
     ran = panel.data["exposure"].to_numpy()[:, :, asked] > 0
     grid = _grid(frequencies, float(seen[ran].max()))
-    sales, revenue = _sums(fit, question, asked, [None, *grid])
+    sales, revenue = _sums(fit, question, asked, grid)
     spend = np.nan_to_num(panel.data["spend"].to_numpy()) * question.paid[:, :, None]
     spent = spend.sum(axis=(0, 1))[asked]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -151,36 +152,57 @@ def _grid(given: Sequence[float] | None, highest: float) -> np.ndarray:
 
 
 def _sums(
-    fit: Fit, question: Question, asked: list[int], frequencies: Sequence[float | None]
+    fit: Fit, question: Question, asked: list[int], grid: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return incremental sales and revenue (frequency, draw, channel); None is what ran."""
+    """Return incremental sales and revenue (frequency, draw, channel), what ran first.
+
+    Sales are proportional to reach, so of equal impressions those at frequency f are to those at
+    the highest as s(f) / f is; the model is evaluated there and at what ran.
+    """
     panel = fit.data
     reach, seen = panel.data["exposure"].to_numpy(), impressions(panel).to_numpy()
     frequency = panel.data["frequency"].to_numpy()
     own = np.isin(np.arange(panel.n_channels), asked)
     changed = question.changed[:, :, None] & own
+    highest = float(grid[-1])
 
-    def data(often: float | None, on: float) -> dict[str, np.ndarray]:
-        people = reach if often is None else np.where(changed, seen / often, reach)
-        people = np.where(changed, on * people, people)
-        times = frequency if often is None else np.where(changed, often, frequency)
+    def data(people: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
         values = np.moveaxis(filled(panel, times, people), -1, 0)
         return {"lagged_exposure": lagged(fit, people), "frequency": values}
 
+    off = data(np.where(changed, 0.0, reach), frequency)
+    then = data(
+        np.where(changed, seen / highest, reach), np.where(changed & (seen > 0), highest, frequency)
+    )
     price = np.ones(question.counted.shape)
     if "revenue_per_sale" in panel.data:
         price = np.nan_to_num(panel.data["revenue_per_sale"].to_numpy(), nan=0.0)
+    weight = np.stack([question.counted, question.counted * price])
     total = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
-    sales, revenue = (np.empty((len(frequencies), total, len(asked))) for _ in range(2))
-    for i, often in enumerate(frequencies):
-        sets = [data(often, 1.0), data(often, 0.0)]
-        for where, (on, off) in fit.target.evaluate(
-            fit.posterior, ["media_contribution"], data=sets, hold=("effect",)
-        ):
-            change = (on["media_contribution"] - off["media_contribution"])[..., asked]
-            sales[i, where] = np.einsum("zgtm,gt->zm", change, question.counted)
-            revenue[i, where] = np.einsum("zgtm,gt->zm", change, question.counted * price)
+    shape = (2, total, panel.n_regions, len(asked))
+    now, top = np.empty(shape), np.empty(shape)
+    for where, (none, ran, most) in fit.target.evaluate(
+        fit.posterior, ["media_contribution"], data=[off, {}, then], hold=("effect",)
+    ):
+        for out, result in ((now, ran), (top, most)):
+            change = result["media_contribution"] - none["media_contribution"]
+            out[:, where] = np.einsum("zgtm,kgt->kzgm", change[..., asked], weight)
+    share = _shares(fit, asked, grid)
+    by_grid = np.einsum("kzgm,fzgm->kfzm", top, share / share[-1])
+    sales, revenue = np.concatenate([now.sum(axis=2)[:, None], by_grid], axis=1)
     return sales, revenue
+
+
+def _shares(fit: Fit, asked: list[int], grid: np.ndarray) -> np.ndarray:
+    """Return s(f) / f of the model's curve, (frequency, draw, region or 1, channel)."""
+    places = [frequency_places(fit.data).index(m) for m in asked]
+    parameters = {}
+    for name in FREQUENCY.priors:
+        own = f"region_{name}" if f"region_{name}" in fit.posterior else name
+        values = flat_draws(fit.posterior, own)[..., places]
+        parameters[name] = values if values.ndim == 3 else values[:, None, :]
+    often = grid[:, None, None, None]
+    return np.asarray(FREQUENCY.curve(often, parameters).eval() / often)
 
 
 def _feasible(fit: Fit, question: Question, asked: list[int]) -> np.ndarray:

@@ -72,14 +72,18 @@ def test_a_plan_has_a_frequency_of_its_own(loose: Models) -> None:
     fit = loose("reach")
     plan = bm.MediaPlan.observed(fit.data)
     twice = bm.MediaPlan(plan.data.assign(frequency=plan.data["frequency"] * 2.0))
-    found = bm.compare_plans(fit, twice, plan, "region", allow_unconverged=True)["difference"]
+    sold = [
+        bm.forecast(fit, p, "region", seed=1, allow_unconverged=True)["expected_sales"]
+        for p in (twice, plan)
+    ]
+    found = sold[0] - sold[1]
     more = bm.MediaPanel(fit.data.data.assign(frequency=twice.data["frequency"]), "EUR")
     for place, draw in by_hand.each_draw(fit):
         now = by_hand.contribution(fit.spec, fit.data, draw)
         # The coefficient is that of the panel that was fitted.
         ratio = by_hand.response(fit.spec, more, draw) / by_hand.response(fit.spec, fit.data, draw)
         change = np.nan_to_num(now * (ratio - 1.0)).sum(axis=(1, 2))
-        np.testing.assert_allclose(found.isel(place), change, rtol=1e-8)
+        np.testing.assert_allclose(found.isel(place), change, rtol=1e-6)
 
 
 def test_a_forecast_goes_on_with_reach(loose: Models) -> None:
@@ -164,7 +168,7 @@ def test_the_optimum_is_that_of_the_mean(loose: Models) -> None:
     grid = found["frequency"].to_numpy()
     mean = found["roi"].mean(("chain", "draw")).sel(channel=OWN)
     best = float(found["optimal_frequency"].sel(channel=OWN))
-    assert best == grid[int(mean.argmax())]
+    assert best == grid[int(mean.to_numpy().argmax())]
     gain = found["roi"].sel(channel=OWN, frequency=best) - found["roi_now"].sel(channel=OWN)
     np.testing.assert_allclose(found["gain"].sel(channel=OWN), gain)
     each = found["roi"].sel(channel=OWN).to_numpy()
@@ -182,7 +186,7 @@ def test_without_spend_sales_take_the_place_of_roi(loose: Models) -> None:
     assert np.isnan(found["roi"]).all()
     mean = found["incremental_sales"].mean(("chain", "draw")).sel(channel="search")
     best = float(found["optimal_frequency"].sel(channel="search"))
-    assert best == float(mean["frequency"][int(mean.argmax())])
+    assert best == float(mean["frequency"][int(mean.to_numpy().argmax())])
 
 
 @pytest.mark.parametrize("grid", [[0.5, 2.0], [2.0], [1.0, np.nan]])

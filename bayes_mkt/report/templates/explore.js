@@ -3,7 +3,7 @@
   const data = JSON.parse(document.getElementById("explore-data").textContent);
   const box = document.getElementById("explorer");
   const SVG = "http://www.w3.org/2000/svg";
-  const W = 860, LEFT = 72, RIGHT = 12, TOP = 10, BOTTOM = 26;
+  const W = 860, LEFT = 72, RIGHT = 34, TOP = 10, BOTTOM = 26;
   const get = (id) => document.getElementById("explore-" + id);
   const figure = (x) => x === null || x === undefined ? "n/a"
     : x.toLocaleString("en", { maximumSignificantDigits: 4 });
