@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytensor
+import pytensor.tensor as pt
 import xarray as xr
 
 from bayes_mkt.dims import CHANNEL, SAMPLE
@@ -202,7 +204,12 @@ def _shares(fit: Fit, asked: list[int], grid: np.ndarray) -> np.ndarray:
         values = flat_draws(fit.posterior, own)[..., places]
         parameters[name] = values if values.ndim == 3 else values[:, None, :]
     often = grid[:, None, None, None]
-    return np.asarray(FREQUENCY.curve(often, parameters).eval() / often)
+    inputs = {"f": often, **parameters}
+    shapes = {name: [1 if n == 1 else None for n in v.shape] for name, v in inputs.items()}
+    symbols = {name: pt.tensor(name, dtype="float64", shape=s) for name, s in shapes.items()}
+    curve = FREQUENCY.curve(symbols["f"], {name: symbols[name] for name in parameters})
+    function = pytensor.function(list(symbols.values()), curve, mode="FAST_COMPILE")
+    return np.asarray(function(*inputs.values()) / often)
 
 
 def _feasible(fit: Fit, question: Question, asked: list[int]) -> np.ndarray:
