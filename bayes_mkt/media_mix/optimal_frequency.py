@@ -205,7 +205,7 @@ def _shares(fit: Fit, asked: list[int], grid: np.ndarray) -> np.ndarray:
         parameters[name] = values if values.ndim == 3 else values[:, None, :]
     often = grid[:, None, None, None]
     inputs = {"f": often, **parameters}
-    shapes = {name: [1 if n == 1 else None for n in v.shape] for name, v in inputs.items()}
+    shapes = {name: tuple(1 if n == 1 else None for n in v.shape) for name, v in inputs.items()}
     symbols = {name: pt.tensor(name, dtype="float64", shape=s) for name, s in shapes.items()}
     curve = FREQUENCY.curve(symbols["f"], {name: symbols[name] for name in parameters})
     function = pytensor.function(list(symbols.values()), curve, mode="FAST_COMPILE")
