@@ -16,6 +16,7 @@ from bayes_mkt.inference.target import flat_draws
 from bayes_mkt.media_mix.counterfactual import labelled, lagged
 from bayes_mkt.media_mix.estimand import Estimand, Question
 from bayes_mkt.media_mix.frequency import FREQUENCY, filled, frequency_places, impressions
+from bayes_mkt.media_mix.panel import MediaPanel
 
 STEP = 0.1
 
@@ -94,9 +95,8 @@ def optimal_frequency(
             "optimal_frequency: no channel asked about has reach and frequency; load the panel "
             "with reach= and frequency=."
         )
-    seen = panel.data["frequency"].to_numpy()[:, :, asked]
-    ran = panel.data["exposure"].to_numpy()[:, :, asked] > 0
-    grid = _grid(frequencies, float(seen[ran].max()))
+    low, high = _seen(panel, asked)
+    grid = _grid(frequencies, max(high))
     sales, revenue = _sums(fit, question, asked, grid)
     spend = np.nan_to_num(panel.data["spend"].to_numpy()) * question.paid[:, :, None]
     spent = spend.sum(axis=(0, 1))[asked]
@@ -118,9 +118,6 @@ def optimal_frequency(
     now = of(ratio[0]).assign_attrs(**money, long_name="ROI now")
     gain = (roi.isel(frequency=top) - now).drop_vars("frequency", errors="ignore")
     often = {"units": "impressions per person reached"}
-    low, high = (
-        [float(f(seen[:, :, i][ran[:, :, i]])) for i in range(len(asked))] for f in (np.min, np.max)
-    )
     best = xr.DataArray(grid[top.to_numpy()], coords={CHANNEL: names})
     edges = (top == 0) & (grid[0] > 1.0) | (top == len(grid) - 1)
     return xr.Dataset(
@@ -140,6 +137,17 @@ def optimal_frequency(
         },
         attrs=marks,
     )
+
+
+def _seen(panel: MediaPanel, asked: list[int]) -> tuple[list[float], list[float]]:
+    """Return the least and the highest frequency of each channel where people were reached."""
+    low, high = [], []
+    for m in asked:
+        reached = panel.data["exposure"].to_numpy()[:, :, m] > 0
+        values = panel.data["frequency"].to_numpy()[:, :, m][reached]
+        low.append(float(values.min()))
+        high.append(float(values.max()))
+    return low, high
 
 
 def _grid(given: Sequence[float] | None, highest: float) -> np.ndarray:

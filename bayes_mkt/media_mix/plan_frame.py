@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayes_mkt.dims import REGION
 from bayes_mkt.errors import DataError, SpecError
-from bayes_mkt.frames import Problems, read_columns
+from bayes_mkt.frames import Column, Problems, read_columns
 from bayes_mkt.media_mix.checks import Cells, check_frequency, place_rows
 from bayes_mkt.media_mix.columns import Roles, panel_columns
 from bayes_mkt.media_mix.panel import MediaPanel
@@ -78,8 +78,6 @@ def read_plan(
         currency=panel.currency,
         missing_sales="error",
     )
-    _known("channel", roles.channels, panel.channels, problems)
-    _known("control", roles.controls, panel.controls, problems)
     _alike(roles, panel, problems)
     columns = panel_columns(roles)
     del columns["sales"]
@@ -87,9 +85,7 @@ def read_plan(
     cells = place_rows(values, columns, problems, fewest=1)
     if cells is not None:
         _check_cells(cells, panel, problems)
-        people = _people(cells, panel)
-        for channel in roles.reach:
-            check_frequency(channel, {**values, **people}, columns, cells, problems)
+        _check_reach(roles, {**values, **_people(cells, panel)}, columns, cells, problems)
     problems.raise_if_any()
     if cells is None:  # every reason for this is a problem, raised above
         raise DataError("The rows have no region or date.")
@@ -123,7 +119,9 @@ def _known(what: str, given: Iterable[str], known: tuple[str, ...], problems: Pr
 
 
 def _alike(roles: Roles, panel: MediaPanel, problems: Problems) -> None:
-    """Note channels whose media are stated otherwise than in the panel."""
+    """Note names that the panel lacks, and channels whose media are stated otherwise there."""
+    _known("channel", roles.channels, panel.channels, problems)
+    _known("control", roles.controls, panel.controls, problems)
     for name in roles.exposure:
         if name in panel.frequency_channels:
             problems.add(
@@ -136,6 +134,17 @@ def _alike(roles: Roles, panel: MediaPanel, problems: Problems) -> None:
                 f"channel {name!r} has no reach and frequency in the panel: give its exposure in "
                 "the plan, or spend."
             )
+
+
+def _check_reach(
+    roles: Roles,
+    values: Mapping[str, np.ndarray],
+    columns: Mapping[str, Column],
+    cells: Cells,
+    problems: Problems,
+) -> None:
+    for channel in roles.reach:
+        check_frequency(channel, values, columns, cells, problems)
 
 
 def _people(cells: Cells, panel: MediaPanel) -> dict[str, np.ndarray]:

@@ -17,6 +17,14 @@ MULTIPLIERS: Final = tuple(0.25 * i for i in range(9))
 MOST_REGIONS: Final = 60
 CURVE_DRAWS: Final = 1000
 TOGETHER: Final = "All regions"
+DIMS: Final = {
+    "observed": (REGION, DATE),
+    "expected": (REGION, DATE, "bound"),
+    "baseline": (REGION, DATE),
+    "contribution": (REGION, DATE, CHANNEL),
+    "curve": (REGION, CHANNEL, "multiplier", "bound"),
+    "spend": (REGION, CHANNEL),
+}
 
 
 def regional_summary(
@@ -81,32 +89,19 @@ def regional_summary(
     }
     labels = [names[g] for g in order]
     if len(names) > 1:
-        any_seen = seen.any(axis=0)
-        whole = np.where(any_seen, np.nansum(draws, axis=1), np.nan)
         total = {
-            "observed": np.where(any_seen, np.nansum(sales, axis=0), np.nan),
-            "expected": _bands(whole, probabilities),
-            "baseline": np.where(any_seen, np.nansum(base, axis=0), np.nan),
-            "contribution": np.where(any_seen[:, None], np.nansum(shown, axis=0), np.nan),
+            **_together(sales, draws, base, shown, probabilities),
             "curve": all_curves,
             "spend": spend.sum(axis=0),
         }
         found = {key: np.concatenate([total[key][None], values]) for key, values in found.items()}
         labels = [TOGETHER, *labels]
-    dims = {
-        "observed": (REGION, DATE),
-        "expected": (REGION, DATE, "bound"),
-        "baseline": (REGION, DATE),
-        "contribution": CELLS,
-        "curve": (REGION, CHANNEL, "multiplier", "bound"),
-        "spend": (REGION, CHANNEL),
-    }
     units = {
-        name: {"units": panel.data["sales"].attrs["units"]} for name in dims if name != "spend"
+        name: {"units": panel.data["sales"].attrs["units"]} for name in DIMS if name != "spend"
     }
     units["spend"] = {"units": panel.currency or "currency"}
     return xr.Dataset(
-        {name: (dims[name], values, units[name]) for name, values in found.items()},
+        {name: (DIMS[name], values, units[name]) for name, values in found.items()},
         coords={
             REGION: labels,
             DATE: panel.data[DATE],
@@ -117,6 +112,24 @@ def regional_summary(
         },
         attrs={"regions": len(names), **marks},
     )
+
+
+def _together(
+    sales: np.ndarray,
+    draws: np.ndarray,
+    base: np.ndarray,
+    parts: np.ndarray,
+    probabilities: list[float],
+) -> dict[str, np.ndarray]:
+    """Return sums over regions on each date, of the regions observed then."""
+    seen = np.isfinite(sales).any(axis=0)
+    whole = np.where(seen, np.nansum(draws, axis=1), np.nan)
+    return {
+        "observed": np.where(seen, np.nansum(sales, axis=0), np.nan),
+        "expected": _bands(whole, probabilities),
+        "baseline": np.where(seen, np.nansum(base, axis=0), np.nan),
+        "contribution": np.where(seen[:, None], np.nansum(parts, axis=0), np.nan),
+    }
 
 
 def _bands(draws: np.ndarray, probabilities: list[float]) -> np.ndarray:

@@ -18,6 +18,7 @@ from scipy import stats
 from bayes_mkt import dims, seeds
 from bayes_mkt.errors import SpecError
 from bayes_mkt.simulate.market import Baseline, Ground, baseline, ground
+from bayes_mkt.simulate.ranges import check_shares, check_sizes
 from bayes_mkt.simulate.reach import Contacts, contacts
 from bayes_mkt.simulate.spend import STREAM, flights, log_spend, media_plan
 
@@ -168,10 +169,10 @@ def media_mix(
     >>> [round(float(value), 6) for value in paid]
     [1.5, 2.0]
     """
-    _check_sizes(regions, weeks, channels, controls, max_lag)
+    check_sizes(regions, weeks, channels, controls, max_lag)
     if isinstance(reach_frequency, bool) or reach_frequency not in range(channels + 1):
         raise SpecError(f"reach_frequency={reach_frequency!r} must be 0 to {channels}.")
-    _check_shares(
+    check_shares(
         slope, missing, confounding, noise, spend_share, effect_spread, population_spread, trend
     )
     returns = _returns(seed, roi, channels)
@@ -189,45 +190,6 @@ def media_mix(
         reached=reach_frequency,
     )
     return _observe(seed, place, base, media, noise, slope)
-
-
-def _check_sizes(regions: int, weeks: int, channels: int, controls: int, max_lag: int) -> None:
-    least = {"regions": 1, "weeks": 2, "channels": 1, "controls": 0, "max_lag": 0}
-    given = {
-        "regions": regions,
-        "weeks": weeks,
-        "channels": channels,
-        "controls": controls,
-        "max_lag": max_lag,
-    }
-    for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least[name]:
-            raise SpecError(f"{name}={value!r} must be a whole number >= {least[name]}.")
-
-
-def _check_shares(
-    slope: float,
-    missing: float,
-    confounding: float,
-    noise: float,
-    spend_share: float,
-    effect_spread: float,
-    population_spread: float,
-    trend: float,
-) -> None:
-    limits: dict[str, tuple[float, float, float]] = {
-        "slope": (slope, 0.1, 10.0),
-        "missing": (missing, 0.0, 0.9),
-        "confounding": (confounding, 0.0, 3.0),
-        "noise": (noise, 0.0, 1.0),
-        "spend_share": (spend_share, 1e-4, 1.0),
-        "effect_spread": (effect_spread, 0.0, 2.0),
-        "population_spread": (population_spread, 0.0, 3.0),
-        "trend": (trend, -0.5, 2.0),
-    }
-    for name, (value, low, high) in limits.items():
-        if not low <= value <= high:
-            raise SpecError(f"{name}={value!r} must lie between {low} and {high}.")
 
 
 def _returns(seed: int, roi: float | Sequence[float] | None, channels: int) -> Array:
@@ -397,7 +359,7 @@ def _truth(
         "adstock_alpha": ((m,), media.alpha, "1"),
         "half_saturation": ((m,), media.half_saturation, "median non-zero exposure"),
         "slope": ((m,), np.where(np.isnan(media.half_saturation), np.nan, slope), "1"),
-        **_frequency_truth(place, media.contacts),
+        **media.contacts.truth(len(place.channels)),
         "effect": ((r, m), media.effect_raw / scale, model),
         "effect_sd": ((m,), media.effect_sd, "log effect"),
         "control_effect": ((c,), base.effect / scale, f"{model} per SD of the control"),
@@ -422,17 +384,3 @@ def _truth(
         },
         attrs={"seed": seed, "currency": CURRENCY},
     )
-
-
-def _frequency_truth(place: Ground, own: Contacts) -> dict[str, tuple[tuple[str, ...], Any, str]]:
-    """Return the curve of frequency, NaN for channels without."""
-    count = own.reach.shape[2]
-    if not count:
-        return {}
-    before = np.full(len(place.channels) - count, np.nan)
-    half, slope = (np.concatenate([before, v]) for v in (own.half_saturation, own.slope))
-    dims_of = (dims.CHANNEL,)
-    return {
-        "frequency_half_saturation": (dims_of, half, "impressions per person reached"),
-        "frequency_slope": (dims_of, slope, "1"),
-    }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayes_mkt import seeds
+from bayes_mkt.dims import CHANNEL
 from bayes_mkt.simulate.spend import STREAM
 
 if TYPE_CHECKING:
@@ -43,6 +44,18 @@ class Contacts:
         """Return s(f), the share of the full effect that a frequency has."""
         power = self.frequency**self.slope
         return power / (power + self.half_saturation**self.slope)
+
+    def truth(self, channels: int) -> dict[str, tuple[tuple[str, ...], Any, str]]:
+        """Return the curve of frequency over all channels, NaN for those without."""
+        own = self.reach.shape[2]
+        if not own:
+            return {}
+        before = np.full(channels - own, np.nan)
+        half, slope = (np.concatenate([before, v]) for v in (self.half_saturation, self.slope))
+        return {
+            "frequency_half_saturation": ((CHANNEL,), half, "impressions per person reached"),
+            "frequency_slope": ((CHANNEL,), slope, "1"),
+        }
 
 
 def contacts(seed: int, impressions: Array, population: Array, count: int) -> Contacts:
