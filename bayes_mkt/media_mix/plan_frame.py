@@ -16,6 +16,8 @@ from bayes_mkt.media_mix.checks import Cells, check_frequency, place_rows
 from bayes_mkt.media_mix.columns import Roles, panel_columns
 from bayes_mkt.media_mix.panel import MediaPanel
 
+MEDIA = ("spend", "exposure", "reach", "frequency")
+
 
 @dataclass(frozen=True)
 class PlanRows:
@@ -101,10 +103,7 @@ def read_plan(
 
     return PlanRows(
         dates=pd.DatetimeIndex(cells.dates),
-        spend=of("spend", roles.spend),
-        exposure=of("exposure", roles.exposure),
-        reach=of("reach", roles.reach),
-        frequency=of("frequency", roles.frequency),
+        **{role: of(role, getattr(roles, role)) for role in MEDIA},
         controls=of("control", roles.controls),
         revenue_per_sale=None if revenue_per_sale is None else grid("revenue_per_sale"),
     )
