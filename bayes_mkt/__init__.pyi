@@ -81,6 +81,7 @@ from .media_mix.likelihood import NegativeBinomialLikelihood as NegativeBinomial
 from .media_mix.likelihood import NormalLikelihood as NormalLikelihood
 from .media_mix.likelihood import StudentTLikelihood as StudentTLikelihood
 from .media_mix.model import MediaMix as MediaMix
+from .media_mix.optimal_frequency import optimal_frequency as optimal_frequency
 from .media_mix.panel import MediaPanel as MediaPanel
 from .media_mix.plan import MediaPlan as MediaPlan
 from .media_mix.pooling import pooling_factors as pooling_factors

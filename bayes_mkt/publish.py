@@ -8,22 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pymc as pm
 import xarray as xr
 
-from bayes_mkt import seeds
-from bayes_mkt.dims import CHANNEL, DATE, REGION, SAMPLE
+from bayes_mkt.dims import CHANNEL, CONTROL, DATE, REGION
 from bayes_mkt.errors import SpecError
 from bayes_mkt.media_mix.counterfactual import (
     adstock_weights,
     baseline_sales,
     contributions,
+    control_contributions,
     expected_sales,
     incremental_sales,
 )
 from bayes_mkt.media_mix.estimand import Estimand
 from bayes_mkt.media_mix.lift_check import check_lift_tests
+from bayes_mkt.media_mix.optimal_frequency import optimal_frequency
+from bayes_mkt.media_mix.predictive import roi_prior
+from bayes_mkt.media_mix.regional import regional_summary
 from bayes_mkt.media_mix.returns import marginal_roi, response_curves, roi
 from bayes_mkt.report import MediaMixReport, Verdict, table
 from bayes_mkt.specs import to_table
@@ -34,9 +35,7 @@ if TYPE_CHECKING:
     from bayes_mkt.media_mix.panel import MediaPanel
     from bayes_mkt.media_mix.refute import Refutation
 
-__all__ = ["MediaMixAnswers", "answer_media_mix", "report_media_mix", "write_media_mix"]
-
-PRIOR_DRAWS = 4000
+__all__ = ["Extras", "MediaMixAnswers", "answer_media_mix", "report_media_mix", "write_media_mix"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ class MediaMixAnswers:
         As `bayes_mkt.response_curves` returns them.
     adstock
         ``chain, draw, channel, lag``.
+    frequency
+        As `bayes_mkt.optimal_frequency` returns it; None without reach and frequency.
     """
 
     roi: xr.DataArray | None
@@ -73,6 +74,26 @@ class MediaMixAnswers:
     expected: xr.DataArray
     response_curves: xr.Dataset
     adstock: xr.DataArray
+    frequency: xr.Dataset | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """What else a report may show, each asked for apart.
+
+    Parameters
+    ----------
+    forecast, backtest, allocation, refutation
+        What the functions of these names return (`allocate_budget`, `refute`).
+    treatments
+        Control -> the level that it is compared with: ``"mean"``, ``"min"``, ``"max"``, a number.
+    """
+
+    forecast: xr.Dataset | None = None
+    backtest: xr.Dataset | None = None
+    allocation: Allocation | None = None
+    refutation: Refutation | None = None
+    treatments: Mapping[str, float | str] | None = None
 
 
 def answer_media_mix(
@@ -109,7 +130,7 @@ def answer_media_mix(
     return MediaMixAnswers(
         roi=earned,
         marginal_roi=following,
-        roi_prior=None if earned is None else _roi_prior(fit, asked, earned),
+        roi_prior=None if earned is None else roi_prior(fit, asked, earned),
         roi_absent_reason=reason,
         incremental_sales=sales,
         contributions=contributions(fit, (DATE, CHANNEL), allow_unconverged=allow_unconverged),
@@ -117,7 +138,16 @@ def answer_media_mix(
         expected=expected_sales(fit, (REGION, DATE), allow_unconverged=allow_unconverged),
         response_curves=response_curves(fit, asked, allow_unconverged=allow_unconverged),
         adstock=_mean_region(adstock_weights(fit, allow_unconverged=allow_unconverged)),
+        frequency=_frequency(fit, asked, allow_unconverged),
     )
+
+
+def _frequency(fit: Fit, asked: Estimand, allow_unconverged: bool) -> xr.Dataset | None:
+    """Return ROI by frequency of the channels asked about that have one."""
+    own = set(fit.data.frequency_channels) & set(asked.channels or fit.data.channels)
+    if not own:
+        return None
+    return optimal_frequency(fit, asked, allow_unconverged=allow_unconverged)
 
 
 def _mean_region(weights: xr.DataArray) -> xr.DataArray:
@@ -136,6 +166,7 @@ def report_media_mix(
     backtest: xr.Dataset | None = None,
     allocation: Allocation | None = None,
     refutation: Refutation | None = None,
+    treatments: Mapping[str, float | str] | None = None,
     interval: float = 0.9,
     allow_unconverged: bool = False,
 ) -> Path:
@@ -157,6 +188,9 @@ def report_media_mix(
         What the functions `forecast`, `backtest`, `allocate_budget` and `refute` returned for this
         fit, to be shown; None (default) leaves them out. Lift tests are shown wherever the model
         has some.
+    treatments
+        Control -> level (``"mean"``, ``"min"``, ``"max"`` or a number) against which its
+        contribution is shown: a promotion against 0, a price against its mean.
     interval
         Probability inside the intervals. Default 0.9.
     allow_unconverged
@@ -176,16 +210,37 @@ def report_media_mix(
     """
     answers = answer_media_mix(fit, estimand, allow_unconverged=allow_unconverged)
     page = _page(fit, answers, estimand or Estimand(), title=title, truth=truth, interval=interval)
-    page = replace(
-        page,
+    extras = Extras(
         forecast=forecast,
         backtest=backtest,
-        plan=None if allocation is None else allocation.table,
-        gain=None if allocation is None else allocation.gain,
-        plan_notes=() if allocation is None else allocation.notes,
-        refutation=None if refutation is None else refutation.table,
+        allocation=allocation,
+        refutation=refutation,
+        treatments=treatments,
     )
-    return page.write(path)
+    return _with_extras(page, fit, extras).write(path)
+
+
+def _with_extras(page: MediaMixReport, fit: Fit, extras: Extras) -> MediaMixReport:
+    """Return the page with what else was asked for."""
+    treatments, words = None, ""
+    if extras.treatments:
+        names = list(extras.treatments)
+        treatments = control_contributions(
+            fit, reference=extras.treatments, allow_unconverged=True
+        ).sel({CONTROL: names})
+        words = ", ".join(
+            f"{name} at its {level}" if isinstance(level, str) else f"{name} at {level:g}"
+            for name, level in extras.treatments.items()
+        )
+    return replace(
+        page,
+        forecast=extras.forecast,
+        backtest=extras.backtest,
+        allocation=extras.allocation,
+        refutation=None if extras.refutation is None else extras.refutation.table,
+        treatments=treatments,
+        treatments_reference=words,
+    )
 
 
 def write_media_mix(
@@ -195,6 +250,7 @@ def write_media_mix(
     *,
     title: str | None = None,
     truth: Mapping[str, float] | None = None,
+    extras: Extras | None = None,
     interval: float = 0.9,
     allow_unconverged: bool = False,
 ) -> MediaMixAnswers:
@@ -202,7 +258,9 @@ def write_media_mix(
 
     The files are ``report.html``; ``incremental_sales.csv``, ``contributions.csv`` (by date
     and channel), ``diagnostics.csv`` and, where there is spend, ``roi.csv`` and
-    ``marginal_roi.csv``; and the directory ``fit``.
+    ``marginal_roi.csv``; where it was asked for, ``forecast.csv`` (by region and date),
+    ``backtest.csv``, ``plan.csv``, ``refutation.csv``, ``lift_tests.csv`` and
+    ``treatments.csv``; and the directory ``fit``.
 
     Parameters
     ----------
@@ -210,6 +268,8 @@ def write_media_mix(
         As for `report_media_mix`.
     folder
         Where to write.
+    extras
+        What else to show and write; None (default) is nothing.
 
     Returns
     -------
@@ -218,16 +278,28 @@ def write_media_mix(
     """
     answers = answer_media_mix(fit, estimand, allow_unconverged=allow_unconverged)
     page = _page(fit, answers, estimand or Estimand(), title=title, truth=truth, interval=interval)
+    page = _with_extras(page, fit, extras or Extras())
     summaries = {
         "roi": (answers.roi, 1.0),
         "marginal_roi": (answers.marginal_roi, 1.0),
         "incremental_sales": (answers.incremental_sales, None),
         "contributions": (answers.contributions, None),
+        "treatments": (page.treatments, None),
+        "forecast": (None if page.forecast is None else page.forecast["sales"], None),
     }
     for name, (draws, above) in summaries.items():
         if draws is not None:
             table(draws, interval, above=above).to_csv(folder / f"{name}.csv")
-    fit.diagnostics.table.to_dataframe().to_csv(folder / "diagnostics.csv")
+    frames = {
+        "backtest": None if page.backtest is None else page.backtest["crps"].to_dataframe(),
+        "plan": None if page.allocation is None else page.allocation.table.to_dataframe(),
+        "refutation": None if page.refutation is None else page.refutation.set_index("check"),
+        "lift_tests": page.lift_tests,
+        "diagnostics": fit.diagnostics.table.to_dataframe(),
+    }
+    for name, frame in frames.items():
+        if frame is not None:
+            frame.to_csv(folder / f"{name}.csv")
     fit.save(folder / "fit")
     page.write(folder / "report.html")
     return answers
@@ -274,6 +346,11 @@ def _page(
         expected=answers.expected,
         response_curves=answers.response_curves,
         adstock=answers.adstock,
+        frequency=answers.frequency,
+        without_roi=() if answers.roi is None else _unpaid(panel, estimand),
+        regional=regional_summary(
+            fit, estimand, answers.expected, interval=interval, allow_unconverged=True
+        ),
         diagnostics=verdict.table[["rhat", "ess_bulk", "ess_tail", "mcse_mean"]],
         truth=truth,
         lift_tests=check_lift_tests(fit, interval=interval, allow_unconverged=True)
@@ -283,12 +360,19 @@ def _page(
     )
 
 
+def _unpaid(panel: MediaPanel, estimand: Estimand) -> tuple[str, ...]:
+    """Return the channels asked about that have no spend."""
+    asked = estimand.channels or panel.channels
+    return tuple(c for c in panel.channels if c in asked and c not in panel.paid_channels)
+
+
 def panel_facts(panel: MediaPanel) -> dict[str, Any]:
     """Return what a panel holds, name to value: sizes, dates, channels, gaps.
 
     Names that do not apply, such as channels without spend where all have it, are left out.
     """
     dates, unpaid = panel.dates, [c for c in panel.channels if c not in panel.paid_channels]
+    reached = panel.frequency_channels
     gaps = int((~panel.observed).sum())
     cells = panel.n_regions * panel.n_dates
     return {
@@ -296,27 +380,8 @@ def panel_facts(panel: MediaPanel) -> dict[str, Any]:
         "Dates": f"{len(dates):,}, {dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d} by {panel.period}",
         "Channels": ", ".join(panel.channels),
         **({"Without spend": ", ".join(unpaid)} if unpaid else {}),
+        **({"Reach and frequency": ", ".join(reached)} if reached else {}),
         **({"Controls": ", ".join(panel.controls)} if panel.controls else {}),
         "Missing region-dates": f"{gaps:,} of {cells:,}" if gaps else "none",
         **({"Currency": panel.currency} if panel.currency else {}),
     }
-
-
-def _roi_prior(fit: Fit, estimand: Estimand, posterior: xr.DataArray) -> xr.DataArray | None:
-    """Return draws of the prior of ROI where the model has one for this very estimand.
-
-    The model's prior is on the return of all spend in the panel, by channel.
-    """
-    spec = fit.spec
-    if spec.media_prior != "roi" or spec.pooling == "none" or estimand != Estimand():
-        return None
-    with pm.Model(coords={CHANNEL: posterior[CHANNEL].to_numpy()}):
-        variable = spec.prior("roi").variable("roi", dims=CHANNEL)
-        seed = seeds.integer(fit.seed, "publish.roi_prior")
-        values = pm.draw(variable, draws=PRIOR_DRAWS, random_seed=seed, mode="FAST_COMPILE")
-    return xr.DataArray(
-        np.asarray(values)[None],
-        dims=(*SAMPLE, CHANNEL),
-        coords={CHANNEL: posterior[CHANNEL]},
-        name="roi",
-    )

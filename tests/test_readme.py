@@ -13,6 +13,7 @@ import pytest
 
 import bayes_mkt as bm
 from bayes_mkt.media_mix.adstock import Adstock
+from bayes_mkt.media_mix.frequency import FREQUENCY
 from bayes_mkt.media_mix.likelihood import Likelihood
 from bayes_mkt.media_mix.model import PRIORS
 from bayes_mkt.media_mix.saturation import Saturation
@@ -96,6 +97,7 @@ def test_page_states_the_default_priors() -> None:
         *(make() for make in get_args(Saturation)),
         bm.HillSaturation(slope=None),
         *(make() for make in get_args(Likelihood)),
+        FREQUENCY,
     ]
     smooth = bm.MediaMix(smooth_trend=bm.HSGP(), time_varying=bm.HSGP()).default_priors
     processes = {n: p for n, p in smooth.items() if n.endswith(("_amplitude", "_lengthscale"))}

@@ -34,6 +34,12 @@ class MediaMixConfig:
         Keyword arguments of `Estimand`.
     report
         `title` and `interval`, where given.
+    forecast, budget, refutation, backtest
+        What else is asked of the fit; None where the table is absent.
+    treatments
+        Control -> the level that its contribution is compared with.
+    folder
+        Where the file stands; a plan is looked for from there.
     """
 
     data: Table
@@ -41,6 +47,12 @@ class MediaMixConfig:
     sampler: Table
     estimand: Table
     report: Table
+    forecast: Table | None
+    budget: Table | None
+    refutation: Table | None
+    backtest: Table | None
+    treatments: Table
+    folder: Path
 
 
 def _text(value: Any) -> str:
@@ -103,6 +115,39 @@ def _window(value: Any) -> tuple[str, str]:
     return ends[0], ends[1]
 
 
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ValueError("must be a number >= 0, such as 250000")
+    return float(value)
+
+
+def _total(value: Any) -> float | tuple[float, float]:
+    if isinstance(value, list):
+        return _pair(value)
+    return _number(value)
+
+
+def _pair(value: Any) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError("must be a number, or the lowest and the highest, such as [0, 250000]")
+    return _number(value[0]), _number(value[1])
+
+
+def _by_channel(check: Check, example: str) -> Check:
+    def checked(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValueError(f"must be a table of channel = {example}, such as tv = {example}")
+        return {name: check(entry) for name, entry in value.items()}
+
+    return checked
+
+
+def _shares(value: Any) -> list[float]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of numbers between 0 and 1, such as [0.5, 0.9]")
+    return [_share(entry) for entry in value]
+
+
 SCHEMA: Final[Mapping[str, Mapping[str, Check]]] = {
     "data": {
         "sales": _text,
@@ -115,6 +160,8 @@ SCHEMA: Final[Mapping[str, Mapping[str, Check]]] = {
         "controls": _texts,
         "spend": _columns,
         "exposure": _columns,
+        "reach": _columns,
+        "frequency": _columns,
     },
     "sampler": {
         "seed": _whole(0),
@@ -135,9 +182,37 @@ SCHEMA: Final[Mapping[str, Mapping[str, Check]]] = {
         "channels": _texts,
     },
     "report": {"title": _text, "interval": _share},
+    "forecast": {
+        "horizon": _whole(1),
+        "plan": _text,
+        "date": _text,
+        "region": _text,
+        "spend": _columns,
+        "exposure": _columns,
+        "reach": _columns,
+        "frequency": _columns,
+        "controls": _texts,
+        "revenue_per_sale": _text,
+    },
+    "budget": {
+        "horizon": _whole(1),
+        "total": _total,
+        "bounds": _by_channel(_pair, "[0, 250000]"),
+        "by": _texts,
+        "risk": _text,
+        "level": _share,
+        "minimum_move": _number,
+        "price_change": _by_channel(_positive, "1.1"),
+        "starts": _whole(1),
+        "draws": _whole(1),
+    },
+    "refutation": {"checks": _texts},
+    "backtest": {"origins": _whole(1), "horizon": _whole(1), "levels": _shares},
 }
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {"data": ("sales", "date")}
-TABLES: Final = ("data", "model", "sampler", "estimand", "report")
+OPTIONAL: Final = ("forecast", "budget", "refutation", "backtest")
+FREE: Final = ("model", "treatments")
+TABLES: Final = ("data", "model", "sampler", "estimand", "report", *OPTIONAL, "treatments")
 
 
 def read_media_mix_config(path: Path) -> MediaMixConfig:
@@ -156,13 +231,26 @@ def read_media_mix_config(path: Path) -> MediaMixConfig:
     tables: dict[str, Any] = {}
     for name in TABLES:
         table = raw.get(name, {})
-        if isinstance(table, dict):
-            tables[name] = table if name == "model" else _checked(name, table, problems)
+        if name in OPTIONAL and name not in raw:
+            tables[name] = None
+        elif isinstance(table, dict):
+            tables[name] = table if name in FREE else _checked(name, table, problems)
         else:
             problems.append(f"[{name}] must be a table, but is {table!r}")
+    problems.extend(_treatment_problems(tables.get("treatments", {})))
     if problems:
         raise SpecError(_message(path, problems))
-    return MediaMixConfig(**tables)
+    return MediaMixConfig(**tables, folder=path.parent)
+
+
+def _treatment_problems(table: Table) -> list[str]:
+    """Return what is wrong with the levels that controls are compared with."""
+    return [
+        f'[treatments] {name} = {level!r} must be a number, "mean", "min" or "max"'
+        for name, level in table.items()
+        if level not in ("mean", "min", "max")
+        and (isinstance(level, bool) or not isinstance(level, int | float))
+    ]
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bayes_mkt as bm
+from bayes_mkt.cli.asked import Asked
 from bayes_mkt.cli.output import sign, staged
 from bayes_mkt.cli.screen import show_panel, show_verdict
 from bayes_mkt.errors import ConvergenceWarning
@@ -43,6 +44,8 @@ class Job:
         Known ROI by channel, for simulated panels.
     extras
         Further tables to write, by file name without suffix.
+    asked
+        What else is asked of the fit.
     """
 
     command: str
@@ -54,6 +57,7 @@ class Job:
     interval: float = 0.9
     truth: Mapping[str, float] | None = None
     extras: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    asked: Asked = field(default_factory=lambda: Asked())
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def run(job: Job, out: Path, *, overwrite: bool, console: Console) -> Outcome:
     with staged(out, overwrite=overwrite) as folder:
         job.spec.check(job.panel)
         job.estimand.resolve(job.panel, job.spec.adstock.max_lag)
+        job.asked.check(job.spec, job.panel)
         show_panel(console, panel_facts(job.panel))
         fit = _fit(job, quiet=console.quiet)
         show_verdict(console, fit.diagnostics)
@@ -91,6 +96,7 @@ def run(job: Job, out: Path, *, overwrite: bool, console: Console) -> Outcome:
             folder,
             title=job.title,
             truth=job.truth,
+            extras=job.asked.answers(fit, job.sampler, console),
             interval=job.interval,
             allow_unconverged=True,
         )

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 import bayes_mkt as bm
+from bayes_mkt.cli.asked import Asked
 from bayes_mkt.cli.config import MediaMixConfig, read_media_mix_config
 from bayes_mkt.cli.frame import read_frame
 from bayes_mkt.cli.job import Job, run
@@ -31,15 +32,18 @@ def media_mix(
     """Fit a media-mix model to regional sales; write ROI, tables and a report.
 
     The directory OUT appears complete or not at all. It holds report.html; roi.csv,
-    marginal_roi.csv, incremental_sales.csv, contributions.csv and diagnostics.csv; run.json,
-    the record of the run; and fit/, the fit itself, for bayes_mkt.Fit.load.
+    marginal_roi.csv, incremental_sales.csv, contributions.csv and diagnostics.csv; forecast.csv,
+    plan.csv, refutation.csv, backtest.csv, lift_tests.csv and treatments.csv where the
+    configuration asks for them; run.json, the record of the run; and fit/, the fit itself, for
+    bayes_mkt.Fit.load.
 
     Parameters
     ----------
     data
         Sales, media and controls by region and date: a .csv or .parquet file.
     config
-        TOML file that names columns, model, sampler, estimand and report.
+        TOML file that names columns, model, sampler, estimand and report, and asks for a
+        forecast, a budget, a refutation or a backtest.
     out
         Directory to make.
     seed
@@ -56,12 +60,14 @@ def media_mix(
     sampler = _sampler(settings, seed, config)
     region = settings.data.get("region")
     frame = read_frame(data, () if region is None else (region,))
+    panel = bm.MediaPanel.from_frame(frame, **settings.data)
     job = Job(
         command="media-mix",
-        panel=bm.MediaPanel.from_frame(frame, **settings.data),
+        panel=panel,
         spec=media_mix_spec(settings.model),
         estimand=bm.Estimand(**settings.estimand),
         sampler=sampler,
+        asked=Asked.of(settings, panel),
         **settings.report,
     )
     console = screen(quiet=quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
@@ -33,7 +34,7 @@ def media_mix_spec(table: Mapping[str, Any]) -> bm.MediaMix:
 
     Its keys are the arguments of `MediaMix`, and `preset`, the model from which they depart:
     ``"meridian"``. A part such as `adstock` is a table with its `type`; `priors` is a table
-    of priors by variable.
+    of priors by variable; `lift_tests` a list of tables, ``[[model.lift_tests]]``.
 
     Raises
     ------
@@ -49,6 +50,7 @@ def media_mix_spec(table: Mapping[str, Any]) -> bm.MediaMix:
     """
     names = [f.name for f in dataclasses.fields(bm.MediaMix)]
     check_keys(table, ["preset", *names], WHERE)
+    table = _with_lift_tests(table)
     given = {
         name: from_table(value, f"{WHERE} {name}")
         for name, value in table.items()
@@ -64,6 +66,22 @@ def media_mix_spec(table: Mapping[str, Any]) -> bm.MediaMix:
     return bm.MediaMix.meridian(**given)
 
 
+def _with_lift_tests(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the table with the type of lift tests, which needs not be said."""
+    tests = table.get("lift_tests")
+    if not isinstance(tests, list):
+        return table
+    named = [{"type": "LiftTest", **t} if isinstance(t, Mapping) else t for t in tests]
+    return {**table, "lift_tests": [_dated(t) for t in named]}
+
+
+def _dated(test: Any) -> Any:
+    """Return a lift test whose dates are text, as TOML may hold them otherwise."""
+    if not isinstance(test, Mapping):
+        return test
+    return {k: v.isoformat() if isinstance(v, dt.date) else v for k, v in test.items()}
+
+
 def _check_part(name: str, value: Any) -> None:
     """Raise unless a part is of the kind that `MediaMix` takes."""
     if name in PARTS and not isinstance(value, PARTS[name]):
@@ -72,7 +90,7 @@ def _check_part(name: str, value: Any) -> None:
     if name == "lift_tests" and not (
         isinstance(value, tuple) and all(isinstance(test, bm.LiftTest) for test in value)
     ):
-        raise SpecError(f'{WHERE} lift_tests must be a list of tables with type = "LiftTest".')
+        raise SpecError(f"{WHERE} lift_tests must be a list of tables: [[model.lift_tests]].")
     if name == "priors":
         wrong = (
             [key for key, prior in value.items() if not isinstance(prior, bm.Prior)]

@@ -79,15 +79,7 @@ def backtest(
     ----------
     Gneiting & Raftery (2007), Strictly proper scoring rules, prediction, and estimation.
     """
-    whole(origins, "origins", 1)
-    whole(horizon, "horizon", 1)
-    least = max(2 * horizon, spec.adstock.max_lag + 2, spec.knots)
-    first = panel.n_dates - origins * horizon
-    if first < least:
-        raise SpecError(
-            f"backtest: {origins} origins of {horizon} periods leave {first} of the panel's "
-            f"{panel.n_dates} dates to fit; at least {least} are needed. Use fewer or shorter ones."
-        )
+    first = first_origin(spec, panel, origins, horizon)
     starts = [first + i * horizon for i in range(origins)]
     parts, converged = [], []
     for start in starts:
@@ -103,6 +95,26 @@ def backtest(
     }
     out["covered"].attrs = {"units": "1", "long_name": "Share inside the interval"}
     return out.assign_attrs(seed=seed, horizon=horizon)
+
+
+def first_origin(spec: MediaMix, panel: MediaPanel, origins: int, horizon: int) -> int:
+    """Return where the first forecast begins among the panel's dates.
+
+    Raises
+    ------
+    SpecError
+        If too few dates are left before it.
+    """
+    whole(origins, "origins", 1)
+    whole(horizon, "horizon", 1)
+    least = max(2 * horizon, spec.adstock.max_lag + 2, spec.knots)
+    first = panel.n_dates - origins * horizon
+    if first < least:
+        raise SpecError(
+            f"backtest: {origins} origins of {horizon} periods leave {first} of the panel's "
+            f"{panel.n_dates} dates to fit; at least {least} are needed. Use fewer or shorter ones."
+        )
+    return first
 
 
 def _one(

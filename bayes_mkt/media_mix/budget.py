@@ -18,6 +18,7 @@ from bayes_mkt.inference.sensitivity import Response
 from bayes_mkt.media_mix.forecast import compare_plans, price_ahead
 from bayes_mkt.media_mix.future import Twin
 from bayes_mkt.media_mix.limits import CELLS, Cells, Limits, minimised
+from bayes_mkt.media_mix.panel import MediaPanel
 from bayes_mkt.media_mix.plan import MediaPlan, whole
 from bayes_mkt.media_mix.risk import RISKS, weights_of
 
@@ -149,17 +150,23 @@ def allocate_budget(
 
     Notes
     -----
-    Carry-over is counted for `max_lag` periods after the plan. Cells without spend today stay
-    without. The gain is causal under the assumptions of `MediaMix`. The maximum over noisy
-    estimates flatters itself: read `gain`, a posterior at a fixed plan, not `objective`.
+    Spend on a channel with reach and frequency changes its reach, up to the population; its
+    frequency stays. Carry-over is counted for `max_lag` periods after the plan. Cells without
+    spend today stay without. The gain is causal under the assumptions of `MediaMix`. The maximum
+    over noisy estimates flatters itself: read `gain`, a posterior at a fixed plan, not
+    `objective`.
     """
     usable(fit, allow_unconverged)
-    by = check_by(by, CELLS, "allocate_budget")
-    _check(fit, by, risk, level, starts)
-    today = plan or MediaPlan.repeat(fit.data, 8 if horizon is None else horizon)
-    today = _repriced(today, price_change or {})
-    cells = Cells.of(today, by)
-    limits = Limits.of(cells, total, bounds or {})
+    check_measure(risk, level, starts)
+    today, cells, limits = decided(
+        fit.data,
+        plan,
+        horizon=horizon,
+        total=total,
+        bounds=bounds,
+        by=by,
+        price_change=price_change,
+    )
     response = _response(fit, today, cells, seed, draws)
     goal = partial(_goal, response, response.values(np.ones(cells.size)), cells, level)
     rng = seeds.generator(seed, "budget")
@@ -193,17 +200,43 @@ def allocate_budget(
     )
 
 
-def _check(fit: Fit, by: tuple[str, ...], risk: str, level: float, starts: int) -> None:
-    """Raise `SpecError` for options out of range."""
+def decided(
+    panel: MediaPanel,
+    plan: MediaPlan | None = None,
+    *,
+    horizon: int | None = None,
+    total: float | tuple[float, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    by: Sequence[str] | str = (CHANNEL,),
+    price_change: Mapping[str, float] | None = None,
+) -> tuple[MediaPlan, Cells, Limits]:
+    """Return today's plan, the cells that a budget decides, and its limits; no fit is needed.
+
+    Parameters are those of `allocate_budget`.
+
+    Raises
+    ------
+    SpecError
+        If the limits can't be met, or a name isn't the panel's.
+    """
+    by = check_by(by, CELLS, "allocate_budget")
     if CHANNEL not in by:
         raise SpecError(f"by={by!r} must hold 'channel'.")
+    if not panel.paid_channels:
+        raise SpecError("allocate_budget needs spend, and the panel has none.")
+    today = plan or MediaPlan.repeat(panel, 8 if horizon is None else horizon)
+    today = _repriced(today, price_change or {})
+    cells = Cells.of(today, by, panel)
+    return today, cells, Limits.of(cells, total, bounds or {})
+
+
+def check_measure(risk: str, level: float, starts: int) -> None:
+    """Raise `SpecError` for options out of range."""
     if risk not in RISKS:
         raise SpecError(f"risk={risk!r}: choose from {', '.join(map(repr, RISKS))}.")
     if not 0 < level < 1:
         raise SpecError(f"level={level!r} must lie between 0 and 1.")
     whole(starts, "starts", 1)
-    if not fit.data.paid_channels:
-        raise SpecError("allocate_budget needs spend, and the panel has none.")
 
 
 def _goal(
@@ -259,6 +292,7 @@ def _response(fit: Fit, today: MediaPlan, cells: Cells, seed: int, draws: int | 
         pattern=pattern,
         index=index,
         weight=(counted * price_ahead(twin))[:, :, None],
+        values=twin.frequency(today),
         hold=("effect",),
         draws=draws,
     )

@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_mkt.frames import Column, Problems, counted, listed
-from bayes_mkt.media_mix.columns import Roles
+from bayes_mkt.media_mix.columns import LEAST_FREQUENCY, ROUNDING, Roles
 from bayes_mkt.media_mix.grid import find_period
 
-__all__ = ["MIN_DATES", "Cells", "check_contents", "place_rows"]
+__all__ = ["MIN_DATES", "Cells", "check_contents", "check_frequency", "place_rows"]
 
 Array = NDArray[Any]
 
@@ -90,6 +90,8 @@ def check_contents(
     observed = np.isfinite(values["sales"]) if "sales" in values else np.ones(len(cells.date), bool)
     for channel in roles.channels:
         _check_channel(channel, values, columns, cells, problems)
+    for channel in roles.reach:
+        check_frequency(channel, values, columns, cells, problems)
     for name in roles.controls:
         control = values.get(f"control:{name}")
         if control is not None and _constant(control[observed]):
@@ -212,7 +214,7 @@ def _check_channel(
 ) -> None:
     """Note a channel that never ran, or whose spend and exposure contradict each other."""
     total: dict[str, Array] = {}
-    for role in ("exposure", "spend"):
+    for role in ("exposure", "reach", "spend"):
         key = f"{role}:{channel}"
         if key in columns and key not in values:
             return
@@ -225,7 +227,7 @@ def _check_channel(
     }
     if not total:
         return
-    shown = "exposure" if "exposure" in total else "spend"
+    shown = next(role for role in ("exposure", "reach", "spend") if role in total)
     if not total[shown].any():
         problems.add(
             f"{shown} is zero in every row: {where[shown]}. A channel that never ran has no "
@@ -236,20 +238,24 @@ def _check_channel(
             f"spend is zero in every row: {where['spend']}. Its ROI would divide by zero; "
             "give the channel in exposure only."
         )
-    elif len(total) == 2:
-        _check_regions(where, total, cells, problems)
+    elif "spend" in total and len(total) == 2:
+        _check_regions(shown, where, total, cells, problems)
 
 
 def _check_regions(
-    where: Mapping[str, str], total: Mapping[str, Array], cells: Cells, problems: Problems
+    shown: str,
+    where: Mapping[str, str],
+    total: Mapping[str, Array],
+    cells: Cells,
+    problems: Problems,
 ) -> None:
-    """Note regions with spend but no exposure on any date, or the reverse."""
+    """Note regions with spend but no exposure (or reach) on any date, or the reverse."""
     remedies = {
-        "exposure": "Money that bought nothing has no ROI; correct the exposure, or move the "
+        shown: f"Money that bought nothing has no ROI; correct the {shown}, or move the "
         "spend to the regions where it ran.",
-        "spend": "ROI there would divide by zero; correct the spend, or share it out by exposure.",
+        "spend": f"ROI there would divide by zero; correct the spend, or share it out by {shown}.",
     }
-    for role, other in (("exposure", "spend"), ("spend", "exposure")):
+    for role, other in ((shown, "spend"), ("spend", shown)):
         bad = np.flatnonzero((total[role] == 0) & (total[other] > 0))
         if len(bad):
             regions = listed(
@@ -260,6 +266,59 @@ def _check_regions(
                 f"{role} is zero on every date in {counted(len(bad), 'region')} with {other}: "
                 f"{where[role]}, {regions}. {remedies[role]}"
             )
+
+
+def check_frequency(
+    channel: str,
+    values: Mapping[str, Array],
+    columns: Mapping[str, Column],
+    cells: Cells,
+    problems: Problems,
+) -> None:
+    """Note frequencies that are missing or below 1 where people were reached, and too much reach.
+
+    A reach above the population is noted where `values` hold one.
+    """
+    reach, frequency = (values.get(f"{role}:{channel}") for role in ("reach", "frequency"))
+    if reach is None or frequency is None:
+        return
+    title = f"channel {channel!r} (column {columns[f'frequency:{channel}'].name!r})"
+    missing = np.flatnonzero((reach > 0) & ~np.isfinite(frequency))
+    low = np.flatnonzero((reach > 0) & (frequency < LEAST_FREQUENCY))
+    for rows, fact, remedy in (
+        (missing, "is missing where reach is positive", "Fill it in: impressions over reach."),
+        (
+            low,
+            "is below 1 where reach is positive",
+            "Whoever was reached was reached once at least: give impressions divided by reach.",
+        ),
+    ):
+        if len(rows):
+            where = _listed_rows(rows, frequency, cells, columns)
+            count = counted(len(rows), "row")
+            problems.add(f"frequency {fact}: {title}, {count}, {where}. {remedy}")
+    people = values.get("population")
+    if people is None:
+        return
+    much = np.flatnonzero(reach > people * (1 + ROUNDING))
+    if len(much):
+        title = f"channel {channel!r} (column {columns[f'reach:{channel}'].name!r})"
+        problems.add(
+            f"reach is above the population: {title}, {counted(len(much), 'row')}, "
+            f"{_listed_rows(much, reach, cells, columns)}. Reach counts different people in one "
+            "period: if these are impressions, give them as exposure."
+        )
+
+
+def _listed_rows(rows: Array, values: Array, cells: Cells, columns: Mapping[str, Column]) -> str:
+    """Return the first of some rows: value and place."""
+    return listed(
+        (
+            f"{_figure(values[i])} at {_place(cells, columns, cells.region[i], cells.date[i])}"
+            for i in rows.tolist()
+        ),
+        sep="; ",
+    )
 
 
 def _check_population(population: Array, column: Column, cells: Cells, problems: Problems) -> None:

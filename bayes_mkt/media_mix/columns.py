@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from bayes_mkt.frames import Column, Problems, listed
 
-__all__ = ["Roles", "panel_columns"]
+__all__ = ["LEAST_FREQUENCY", "ROUNDING", "Roles", "panel_columns"]
+
+LEAST_FREQUENCY: Final = 0.95
+"""Whoever was reached was reached once at least; estimates of the two may miss that by 5 %."""
+ROUNDING: Final = 1e-6
 
 _MEDIA_MISSING = "Write 0 where there was none; media must be known in every row."
 
@@ -22,6 +26,8 @@ class Roles:
     region: str | None
     spend: Mapping[str, str]
     exposure: Mapping[str, str]
+    reach: Mapping[str, str]
+    frequency: Mapping[str, str]
     controls: tuple[str, ...]
     population: str | None
     revenue_per_sale: str | None
@@ -29,8 +35,8 @@ class Roles:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Channels with spend, then those with exposure only."""
-        return tuple(dict.fromkeys([*self.spend, *self.exposure]))
+        """Channels with spend, then those with exposure only, then those with reach only."""
+        return tuple(dict.fromkeys([*self.spend, *self.exposure, *self.reach]))
 
     @classmethod
     def checked(
@@ -42,6 +48,8 @@ class Roles:
         region: str | None,
         spend: object,
         exposure: object,
+        reach: object,
+        frequency: object,
         controls: object,
         population: str | None,
         revenue_per_sale: str | None,
@@ -61,12 +69,15 @@ class Roles:
             region=region,
             spend=_channels(spend, "spend", problems),
             exposure=_channels(exposure, "exposure", problems),
+            reach=_channels(reach, "reach", problems),
+            frequency=_channels(frequency, "frequency", problems),
             controls=_controls(controls, problems),
             population=population,
             revenue_per_sale=revenue_per_sale,
             mask_sales=missing_sales == "mask",
         )
         _check_names(roles, spend, exposure, problems)
+        _check_pairs(roles, problems)
         return roles
 
 
@@ -95,6 +106,18 @@ def panel_columns(roles: Roles) -> dict[str, Column]:
     for channel, name in roles.exposure.items():
         remedy = "net cancelled deliveries before loading"
         columns[f"exposure:{channel}"] = _media("exposure", channel, name, remedy)
+    for channel, name in roles.reach.items():
+        remedy = "give the number of different people reached in the period"
+        columns[f"reach:{channel}"] = _media("reach", channel, name, remedy)
+    for channel, name in roles.frequency.items():
+        columns[f"frequency:{channel}"] = Column(
+            name,
+            "frequency",
+            part=f"channel {channel!r}",
+            minimum=0,
+            missing="keep",
+            remedy="give impressions divided by reach",
+        )
     shares = frozenset({"revenue_per_sale"})
     for name in roles.controls:
         columns[f"control:{name}"] = Column(
@@ -119,7 +142,9 @@ def panel_columns(roles: Roles) -> dict[str, Column]:
     return columns
 
 
-def _media(role: Literal["spend", "exposure"], channel: str, name: str, remedy: str) -> Column:
+def _media(
+    role: Literal["spend", "exposure", "reach"], channel: str, name: str, remedy: str
+) -> Column:
     """Return a channel's spend or exposure; one column may be both."""
     return Column(
         name,
@@ -184,4 +209,21 @@ def _check_names(roles: Roles, spend: object, exposure: object, problems: Proble
             problems.add(
                 f"channels {listed(map(repr, names))} differ only in case or blanks. Use one "
                 "name for spend and exposure of the same channel."
+            )
+
+
+def _check_pairs(roles: Roles, problems: Problems) -> None:
+    """Note channels with reach but no frequency, or the reverse, or with exposure as well."""
+    for one, other in (("reach", "frequency"), ("frequency", "reach")):
+        for name in getattr(roles, one):
+            if name not in getattr(roles, other):
+                problems.add(
+                    f"channel {name!r} has {one} but no {other}. Give both, or the channel's "
+                    "impressions as exposure."
+                )
+    for name in roles.reach:
+        if name in roles.exposure:
+            problems.add(
+                f"channel {name!r} has exposure and reach. Give either impressions as exposure, "
+                "or reach and frequency."
             )

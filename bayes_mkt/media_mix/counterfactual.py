@@ -167,7 +167,7 @@ def control_contributions(
     fit: Fit,
     by: Sequence[str] | str = (CONTROL,),
     *,
-    reference: Mapping[str, float] | Literal["mean", "min", "max"] = "mean",
+    reference: Mapping[str, float | str] | Literal["mean", "min", "max"] = "mean",
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return what controls added to expected sales, against a level that each is compared with.
@@ -185,7 +185,7 @@ def control_contributions(
         Dimensions to keep, of ``region, date, control``; others are summed.
     reference
         ``"mean"`` (default), ``"min"`` or ``"max"`` of each control over the panel; or control ->
-        value in its own unit, the mean for those not named.
+        one of these words, or a value in its own unit, the mean for those not named.
     allow_unconverged
         Whether to answer from draws whose verdict failed; the result is marked.
 
@@ -225,18 +225,24 @@ def control_contributions(
 
 def _reference(values: xr.DataArray, reference: Any) -> xr.DataArray:
     """Return the level (control,) with which each control is compared."""
-    found = values.mean((REGION, DATE))
     if isinstance(reference, str):
-        if reference not in ("mean", "min", "max"):
-            raise SpecError(f"reference={reference!r}: choose 'mean', 'min', 'max', or values.")
-        level: xr.DataArray = getattr(values, reference)((REGION, DATE))
-        return level
+        return _level(values, reference)
+    found = values.mean((REGION, DATE))
     for name, value in reference.items():
         if name not in values[CONTROL].values:
             known = [str(c) for c in values[CONTROL].values]
             raise SpecError(f"reference: no control {name!r} in the panel; it has {known}.")
-        found.loc[{CONTROL: name}] = float(value)
+        own = values.sel({CONTROL: name})
+        found.loc[{CONTROL: name}] = _level(own, value) if isinstance(value, str) else float(value)
     return found
+
+
+def _level(values: xr.DataArray, word: str) -> xr.DataArray:
+    """Return the mean, the least or the greatest of controls over the panel."""
+    if word not in ("mean", "min", "max"):
+        raise SpecError(f"reference={word!r}: choose 'mean', 'min', 'max', or values.")
+    level: xr.DataArray = getattr(values, word)((REGION, DATE))
+    return level
 
 
 def adstock_weights(fit: Fit, *, allow_unconverged: bool = False) -> xr.DataArray:

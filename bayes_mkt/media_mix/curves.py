@@ -2,23 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from bayes_mkt.media_mix.frequency import (
+    FREQUENCY,
+    LEAST_HALF,
+    filled_frequency,
+    frequency_places,
+)
 from bayes_mkt.priors import Prior
 
 if TYPE_CHECKING:
     from bayes_mkt.media_mix.model import MediaMix
+    from bayes_mkt.media_mix.panel import MediaPanel
 
 Tensor = Any
 
 
+@dataclass(frozen=True)
+class Reached:
+    """Channels whose exposure is reach, and what their frequency makes of it.
+
+    Attributes
+    ----------
+    places, others
+        Where they stand among the channels, and where the others do.
+    factor
+        s(f) of average frequency f, (frequency channel, region, date, lag).
+    """
+
+    places: Sequence[int]
+    others: Sequence[int]
+    factor: Tensor
+
+    def times(self, x: Tensor) -> Tensor:
+        """Return x (channel, region, date, lag) with reach multiplied by s(f)."""
+        return self.joined(x[list(self.others)], x[list(self.places)] * self.factor)
+
+    def joined(self, others: Tensor, own: Tensor) -> Tensor:
+        """Return both kinds of channel in the panel's order."""
+        if not self.others:
+            return own
+        order = np.argsort([*self.others, *self.places])
+        return pt.concatenate([others, own], axis=0)[order]
+
+    def of_plans(self, place: int, regions: np.ndarray, dates: np.ndarray) -> Reached | None:
+        """Return the same for two plans of one channel, in some regions and on some dates."""
+        if place not in self.places:
+            return None
+        own = self.factor[list(self.places).index(place)][regions][:, dates]
+        return Reached((0, 1), (), pt.stack([own, own]))
+
+
+def reached(spec: MediaMix, panel: MediaPanel, parameters: Mapping[str, Tensor]) -> Reached | None:
+    """Return the channels of a panel with reach and frequency, if there are any."""
+    places = frequency_places(panel)
+    if not places:
+        return None
+    values = np.moveaxis(filled_frequency(panel), -1, 0)
+    frequency = pm.Data("frequency", values, dims=("frequency_channel", "region", "date"))
+    own = {name: _beside(parameters[name], 3) for name in FREQUENCY.priors}
+    saturated = FREQUENCY.curve(frequency, own)
+    channels, regions, dates = values.shape
+    lagged = []
+    for lag in range(spec.adstock.max_lag + 1):
+        before = min(lag, dates)
+        start = pt.zeros((channels, regions, before))
+        lagged.append(pt.concatenate([start, saturated[:, :, : dates - before]], axis=2))
+    others = [m for m in range(panel.n_channels) if m not in places]
+    return Reached(places, others, pt.stack(lagged, axis=-1))
+
+
 def curve_parameters(spec: MediaMix, regions: int) -> dict[str, Tensor]:
     """Return the parameters of adstock and saturation, (channel,) or (region, channel).
+
+    Adstock is that of every channel; `saturation` that of channels without frequency, the curve
+    of frequency that of the others.
 
     With partial pooling a parameter of region g is
 
@@ -28,24 +93,34 @@ def curve_parameters(spec: MediaMix, regions: int) -> dict[str, Tensor]:
     nothing where there is none.
     """
     found: dict[str, Tensor] = {}
-    for curve, pooling in (
-        (spec.adstock, spec.adstock_pooling),
-        (spec.saturation, spec.saturation_pooling),
-    ):
+    coords = pm.modelcontext(None).coords
+    own = "frequency_channel" in coords
+    others = "exposure_channel" in coords if own else True
+    curves: list[tuple[Any, str, str]] = [(spec.adstock, spec.adstock_pooling, "channel")]
+    if others:
+        dim = "exposure_channel" if own else "channel"
+        curves.append((spec.saturation, spec.saturation_pooling, dim))
+    if own:
+        curves.append((FREQUENCY, spec.saturation_pooling, "frequency_channel"))
+    for curve, pooling, dim in curves:
         for name in curve.priors:
             prior = spec.prior(name)
             if pooling == "none" and regions > 1:
-                found[name] = prior.variable(name, dims=("region", "channel"))
+                found[name] = prior.variable(name, dims=("region", dim))
                 continue
-            common = prior.variable(name, dims="channel")
+            common = prior.variable(name, dims=dim)
             if pooling == "full" or regions == 1:
                 found[name] = common
                 continue
-            sd = spec.prior(f"{name}_sd").variable(f"{name}_sd", dims="channel")
-            offset = pm.Normal(f"{name}_offset", 0.0, 1.0, dims=("region", "channel"))
+            sd = spec.prior(f"{name}_sd").variable(f"{name}_sd", dims=dim)
+            offset = pm.Normal(f"{name}_offset", 0.0, 1.0, dims=("region", dim))
             found[name] = pm.Deterministic(
-                f"region_{name}", _moved(prior, common, sd * offset), dims=("region", "channel")
+                f"region_{name}", _moved(prior, common, sd * offset), dims=("region", dim)
             )
+    if own:
+        half = found["frequency_half_above"]
+        dims = ("frequency_channel",) if half.ndim == 1 else ("region", "frequency_channel")
+        pm.Deterministic("frequency_half_saturation", LEAST_HALF + half, dims=dims)
     _say_weights(spec, found)
     return found
 
@@ -100,11 +175,22 @@ def carry(
     return pt.matmul(flat, weights[:, :, None]).reshape((channels, regions, dates))
 
 
-def saturate(spec: MediaMix, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Return saturated exposure of x, (channel, region, date) or with a lag after these."""
-    own = {}
-    for name in spec.saturation.priors:
-        value = parameters[name]
-        shaped = value.T if value.ndim == 2 else value[:, None]
-        own[name] = pt.shape_padright(shaped, x.ndim - 2)
-    return spec.saturation.curve(x, own)
+def saturate(
+    spec: MediaMix, parameters: Mapping[str, Tensor], x: Tensor, reach: Reached | None = None
+) -> Tensor:
+    """Return saturated exposure of x, (channel, region, date) or with a lag after these.
+
+    Reach isn't saturated: its frequency is.
+    """
+    if reach is not None and not reach.others:
+        return x
+    own = {name: _beside(parameters[name], x.ndim) for name in spec.saturation.priors}
+    if reach is None:
+        return spec.saturation.curve(x, own)
+    others = spec.saturation.curve(x[list(reach.others)], own)
+    return reach.joined(others, x[list(reach.places)])
+
+
+def _beside(value: Tensor, ndim: int) -> Tensor:
+    """Return a parameter (channel,) or (region, channel) to stand beside (channel, region, ...)."""
+    return pt.shape_padright(value.T if value.ndim == 2 else value[:, None], ndim - 2)

@@ -9,16 +9,18 @@ import numpy as np
 import xarray as xr
 
 from bayes_mkt import seeds
-from bayes_mkt.dims import DATE, REGION
+from bayes_mkt.dims import CHANNEL, DATE, REGION
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit
 from bayes_mkt.inference.target import Target, target
+from bayes_mkt.media_mix.columns import ROUNDING
+from bayes_mkt.media_mix.frequency import filled
 from bayes_mkt.media_mix.panel import MediaPanel
 from bayes_mkt.media_mix.plan import MediaPlan, ahead
 from bayes_mkt.media_mix.scaling import Scaling, lags
 from bayes_mkt.media_mix.trend import knots_ahead
 
-MEDIA = ("exposure", "spend")
+MEDIA = ("exposure", "spend", "frequency")
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,11 @@ class Twin:
         Raises
         ------
         SpecError
-            If the plans' dates differ, or leave a gap after the panel.
+            If the plans' dates differ, or leave a gap after the panel, or a plan reaches more
+            people than there are.
         """
+        for plan in plans:
+            check_reach(fit.data, plan)
         first = plans[0]
         for plan in plans[1:]:
             if not plan.dates.equals(first.dates):
@@ -93,6 +98,15 @@ class Twin:
         out[:, self.places(plan)] = plan.data["exposure"].to_numpy()
         return out
 
+    def frequency(self, plan: MediaPlan) -> dict[str, np.ndarray]:
+        """Return the model's data `frequency` under a plan, if the panel has any."""
+        if not self.panel.frequency_channels:
+            return {}
+        out = self.panel.data["frequency"].to_numpy().copy()
+        out[:, self.places(plan)] = plan.data["frequency"].to_numpy()
+        values = filled(self.fit.data, out, self.exposure(plan))
+        return {"frequency": np.moveaxis(values, -1, 0)}
+
     def places(self, plan: MediaPlan) -> np.ndarray:
         """Return where a plan's dates stand among the twin's."""
         return np.asarray(self.panel.dates.get_indexer(plan.dates))
@@ -106,8 +120,28 @@ class Twin:
         self, names: Sequence[str], plans: Sequence[MediaPlan]
     ) -> Iterator[tuple[slice, list[dict[str, np.ndarray]]]]:
         """Yield quantities of the model over draws, under each of the plans."""
-        sets = [{"lagged_exposure": self.lagged(self.exposure(plan))} for plan in plans]
+        sets = [
+            {"lagged_exposure": self.lagged(self.exposure(plan)), **self.frequency(plan)}
+            for plan in plans
+        ]
         return self.target.evaluate(self.posterior, names, data=sets, hold=("effect",))
+
+
+def check_reach(panel: MediaPanel, plan: MediaPlan) -> None:
+    """Raise `SpecError` if a plan reaches more people in a region than live there."""
+    if "population" not in panel.data or not panel.frequency_channels:
+        return
+    names = list(panel.frequency_channels)
+    reach = plan.data["exposure"].sel({CHANNEL: names}).transpose(REGION, DATE, CHANNEL)
+    people = panel.data["population"]
+    above = np.argwhere((reach > people * (1 + ROUNDING)).transpose(*reach.dims).to_numpy())
+    if len(above):
+        g, t, m = above[0]
+        raise SpecError(
+            f"The plan reaches {float(reach[g, t, m]):,.0f} people by {names[m]!r} in region "
+            f"{panel.regions[g]!r} on {plan.dates[t].date()}, where {float(people[g]):,.0f} live. "
+            "Plan less, or the same impressions at a higher frequency."
+        )
 
 
 def _extended(panel: MediaPanel, plan: MediaPlan, after: int) -> MediaPanel:
@@ -130,6 +164,10 @@ def _extended(panel: MediaPanel, plan: MediaPlan, after: int) -> MediaPanel:
     spend = plain["spend"].transpose(REGION, DATE, ...).copy()
     spend.loc[{"channel": paid}] = spend.sel(channel=paid).fillna(0.0)
     plain = plain.assign(spend=spend)
+    if reached := list(panel.frequency_channels):
+        frequency = plain["frequency"].transpose(REGION, DATE, ...).copy()
+        frequency.loc[{"channel": reached}] = frequency.sel(channel=reached).fillna(0.0)
+        plain = plain.assign(frequency=frequency)
     if beyond:
         late = dates[len(ours) : len(ours) + beyond]
         for name in ("controls", "revenue_per_sale", *MEDIA):

@@ -9,7 +9,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayes_mkt.media_mix.curves import carry, curve_parameters, saturate
+from bayes_mkt.media_mix.curves import Reached, carry, curve_parameters, reached, saturate
 from bayes_mkt.media_mix.scaling import Scaling, lags
 from bayes_mkt.media_mix.trend import knot_basis, knots_ahead
 
@@ -35,8 +35,9 @@ def build(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> pm.Model:
         unit = (pt.as_tensor(sales_sd) * population)[:, None]
         parameters = curve_parameters(spec, len(panel.regions))
         walk = _walk(spec, panel, training)
-        response = _response(spec, panel, scaling, parameters, walk)
-        effect = _effects(spec, panel, scaling, response, parameters, walk)
+        reach = reached(spec, panel, parameters)
+        response = _response(spec, panel, scaling, parameters, reach, walk)
+        effect = _effects(spec, panel, scaling, response, parameters, reach, walk)
         media = (effect.T[:, :, None] * response).sum(axis=0)
         mean = media + _baseline(spec, panel, training) + _controls(spec, panel, scaling)
         pm.Deterministic(
@@ -50,7 +51,7 @@ def build(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> pm.Model:
         )
         _observe(spec, panel, expected, unit)
         if spec.lift_tests and panel is training:
-            _lift_tests(spec, panel, scaling, effect, parameters, walk, unit)
+            _lift_tests(spec, panel, scaling, effect, parameters, reach, walk, unit)
     return model
 
 
@@ -68,6 +69,10 @@ def coords(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> dict[str,
     if len(panel.paid_channels) < len(panel.channels):
         found["paid_channel"] = list(panel.paid_channels)
         found["unpaid_channel"] = [c for c in panel.channels if c not in panel.paid_channels]
+    if panel.frequency_channels:
+        found["frequency_channel"] = list(panel.frequency_channels)
+        if others := [c for c in panel.channels if c not in panel.frequency_channels]:
+            found["exposure_channel"] = others
     if panel.controls:
         found["control"] = list(panel.controls)
     if spec.seasonality is not None:
@@ -111,12 +116,13 @@ def _response(
     panel: MediaPanel,
     scaling: Scaling,
     parameters: Mapping[str, Tensor],
+    reach: Reached | None,
     walk: Tensor | None,
 ) -> Tensor:
     """Return h, the saturated and carried exposure of each channel (channel, region, date)."""
     lagged = lags(scaling.scale_exposure(panel.data["exposure"].to_numpy()), spec.adstock.max_lag)
     exposure = pm.Data("lagged_exposure", lagged, dims=("channel", "region", "date", "lag"))
-    response = curve(spec, parameters, exposure, lagged.shape)
+    response = curve(spec, parameters, exposure, lagged.shape, reach)
     return response if walk is None else response * walk[:, None, :]
 
 
@@ -125,17 +131,20 @@ def curve(
     parameters: Mapping[str, Tensor],
     exposure: Tensor,
     shape: tuple[int, ...],
+    reach: Reached | None,
     factor: float = 1.0,
 ) -> Tensor:
     """Return the response (channel, region, date) to `factor` times lagged exposure.
 
-    The exposure is carried before or after it saturates, as the specification says.
+    The exposure is carried before or after it saturates, as the specification says. Reach is
+    multiplied by its saturated frequency, and carried.
     """
     if spec.order == "adstock_first":
-        carried = carry(spec, parameters, exposure, shape)
-        return saturate(spec, parameters, carried * factor if factor != 1.0 else carried)
-    full = saturate(spec, parameters, exposure * factor if factor != 1.0 else exposure)
-    return carry(spec, parameters, full, shape)
+        x = exposure if reach is None else reach.times(exposure)
+        carried = carry(spec, parameters, x, shape)
+        return saturate(spec, parameters, carried * factor if factor != 1.0 else carried, reach)
+    full = saturate(spec, parameters, exposure * factor if factor != 1.0 else exposure, reach)
+    return carry(spec, parameters, full if reach is None else reach.times(full), shape)
 
 
 def _effects(
@@ -144,6 +153,7 @@ def _effects(
     scaling: Scaling,
     response: Tensor,
     parameters: Mapping[str, Tensor],
+    reach: Reached | None,
     walk: Tensor | None,
 ) -> Tensor:
     """Return beta, the effect of each channel in each region (region, channel)."""
@@ -167,7 +177,7 @@ def _effects(
         given = spec.prior(spec.media_prior).variable(spec.media_prior, dims=dims)
         if spec.media_prior == "mroi":
             lagged = pm.modelcontext(None)["lagged_exposure"]
-            more = curve(spec, parameters, lagged, lagged.get_value().shape, 1.0 + MARGIN)
+            more = curve(spec, parameters, lagged, lagged.get_value().shape, reach, 1.0 + MARGIN)
             response = (more if walk is None else more * walk[:, None, :]) - response
         total, earned = _earned(spec, panel, scaling, response, deviation, paid)
         parts.append(given * total / earned)
@@ -319,6 +329,7 @@ def _lift_tests(
     scaling: Scaling,
     effect: Tensor,
     parameters: Mapping[str, Tensor],
+    reach: Reached | None,
     walk: Tensor | None,
     unit: Tensor,
 ) -> None:
@@ -335,9 +346,10 @@ def _lift_tests(
         scaled = plans / scaling.population[:, None, None] / scaling.exposure[place]
         lagged = lags(scaled, spec.adstock.max_lag)[:, regions][:, :, dates]
         both = pm.Data(f"lift_exposure_{i}", lagged)
-        own = _of_channel(parameters, place, regions)
+        own = _of_channel(parameters, panel.channels[place], regions)
+        again = None if reach is None else reach.of_plans(place, regions, dates)
         # The two plans stand where channels usually do.
-        response = curve(spec, own, both, lagged.shape)
+        response = curve(spec, own, both, lagged.shape, again)
         change = (response[0] - response[1]) * effect[regions, place][:, None]
         if walk is not None:
             change = change * walk[place][dates][None, :]
@@ -350,11 +362,16 @@ def _lift_tests(
 
 
 def _of_channel(
-    parameters: Mapping[str, Tensor], place: int, regions: np.ndarray
+    parameters: Mapping[str, Tensor], channel: str, regions: np.ndarray
 ) -> dict[str, Tensor]:
     """Return the curve parameters of one channel, for two plans in its stead."""
+    model = pm.modelcontext(None)
     out = {}
     for name, value in parameters.items():
+        dim = model.named_vars_to_dims[value.name][-1]
+        if channel not in model.coords[dim]:
+            continue
+        place = list(model.coords[dim]).index(channel)
         one = value[:, place][regions] if value.ndim == 2 else value[place]
         out[name] = pt.stack([one, one], axis=-1)
     return out

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bayes_mkt.dims import CHANNEL, CONTROL, DATE, REGION
 from bayes_mkt.errors import DataError
 from bayes_mkt.frames import Problems, listed
+from bayes_mkt.media_mix.columns import LEAST_FREQUENCY, ROUNDING
 from bayes_mkt.media_mix.grid import find_period
 
 __all__ = ["VARIABLES", "tidy"]
@@ -23,6 +24,7 @@ VARIABLES: Final[dict[str, tuple[str, ...]]] = {
     "sales": (REGION, DATE),
     "exposure": (REGION, DATE, CHANNEL),
     "spend": (REGION, DATE, CHANNEL),
+    "frequency": (REGION, DATE, CHANNEL),
     "controls": (REGION, DATE, CONTROL),
     "population": (REGION,),
     "revenue_per_sale": (REGION, DATE),
@@ -32,6 +34,7 @@ _LONG_NAMES: Final = {
     "sales": "Sales",
     "exposure": "Media exposure",
     "spend": "Media spend",
+    "frequency": "Average frequency",
     "controls": "Controls",
     "population": "Population",
     "revenue_per_sale": "Revenue per sale",
@@ -44,8 +47,8 @@ def tidy(data: xr.Dataset, currency: str | None) -> xr.Dataset:
     Parameters
     ----------
     data
-        Variables as in `VARIABLES`; `controls`, `population` and `revenue_per_sale` may
-        be absent. An absent `controls` becomes one without controls.
+        Variables as in `VARIABLES`; `frequency`, `controls`, `population` and
+        `revenue_per_sale` may be absent. An absent `controls` becomes one without controls.
     currency
         Currency of spend and revenue, or None.
 
@@ -133,6 +136,7 @@ def _units(data: xr.Dataset, currency: str | None) -> dict[str, str]:
         "sales": money if in_money else "sales",
         "exposure": "exposure",
         "spend": money,
+        "frequency": "impressions per person reached",
         "controls": "as given",
         "population": "people",
         "revenue_per_sale": f"{money} per sale",
@@ -155,6 +159,7 @@ def _check_values(values: dict[str, Array], problems: Problems) -> None:
         problems.add("exposure must be finite and >= 0, and 0 where a region-date is missing.")
     if not np.all(unpaid | (np.isfinite(spend) & (spend >= 0))):
         problems.add("spend must be finite and >= 0, or NaN throughout for an unpaid channel.")
+    _check_frequency(values, problems)
     if not np.all(np.isfinite(values["controls"][observed])):
         problems.add("controls must be finite wherever sales are observed.")
     if "population" in values and not np.all(values["population"] > 0):
@@ -162,6 +167,26 @@ def _check_values(values: dict[str, Array], problems: Problems) -> None:
     price = values.get("revenue_per_sale")
     if price is not None and not np.all(price[observed] > 0):
         problems.add("revenue_per_sale must be > 0 wherever sales are observed.")
+
+
+def _check_frequency(values: dict[str, Array], problems: Problems) -> None:
+    """Note frequencies that can't belong to the reach."""
+    if "frequency" not in values:
+        return
+    frequency, reach = values["frequency"], values["exposure"]
+    absent = np.isnan(frequency).all(axis=(0, 1))
+    if not np.all(absent | (np.isfinite(frequency) & (frequency >= 0))):
+        problems.add(
+            "frequency must be finite and >= 0, or NaN throughout for a channel that has none."
+        )
+    elif np.any((reach > 0) & ~absent & (frequency < LEAST_FREQUENCY)):
+        problems.add(
+            "frequency must be 1 or more where reach is positive: impressions divided by reach."
+        )
+    if "population" in values:
+        people = values["population"][:, None, None]
+        if np.any(~absent & (reach > people * (1 + ROUNDING))):
+            problems.add("reach (exposure of a channel with frequency) must not exceed population.")
 
 
 def _period(dates: Array, problems: Problems) -> str | None:

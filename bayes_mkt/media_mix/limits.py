@@ -12,6 +12,8 @@ from scipy import optimize
 
 from bayes_mkt.dims import CHANNEL, DATE, REGION
 from bayes_mkt.errors import SpecError
+from bayes_mkt.media_mix.frequency import frequency_places
+from bayes_mkt.media_mix.panel import MediaPanel
 from bayes_mkt.media_mix.plan import MediaPlan
 
 CELLS = (REGION, DATE, CHANNEL)
@@ -33,6 +35,9 @@ class Cells:
         Today's (cell,), > 0.
     shape, place
         Of the full grid of `by`, and where in it each cell stands.
+    most
+        Spend (cell,) with which a channel of known reach would reach everyone somewhere;
+        infinite for the other channels.
     """
 
     by: tuple[str, ...]
@@ -40,9 +45,10 @@ class Cells:
     spend: np.ndarray
     shape: xr.DataArray
     place: np.ndarray
+    most: np.ndarray
 
     @classmethod
-    def of(cls, plan: MediaPlan, by: tuple[str, ...]) -> Cells:
+    def of(cls, plan: MediaPlan, by: tuple[str, ...], panel: MediaPanel) -> Cells:
         """Return the cells of a plan that have spend."""
         spend = plan.spend.fillna(0.0)
         others = [d for d in CELLS if d not in by]
@@ -61,7 +67,9 @@ class Cells:
         grid = totals.copy(data=number.reshape(totals.shape))
         where = grid.broadcast_like(spend).transpose(*CELLS).to_numpy().astype(int)
         paid = np.isfinite(plan.spend.transpose(*CELLS).to_numpy())
-        return cls(by, np.where(paid, where, -1), flat[place], totals, place)
+        where = np.where(paid, where, -1)
+        room = _room(plan, panel, where, len(place))
+        return cls(by, where, flat[place], totals, place, flat[place] * room)
 
     @property
     def size(self) -> int:
@@ -83,6 +91,21 @@ class Cells:
     def factors(self, spend: np.ndarray) -> xr.DataArray:
         """Return multiples of today's spend on the grid of `by`; 1 where nothing is decided."""
         return self.laid(spend / self.spend, 1.0)
+
+
+def _room(plan: MediaPlan, panel: MediaPanel, where: np.ndarray, cells: int) -> np.ndarray:
+    """Return by which factor each cell's reach can grow before it is the population (cell,)."""
+    out = np.full(cells, np.inf)
+    if "population" not in panel.data or not panel.frequency_channels:
+        return out
+    places = frequency_places(panel)
+    reach = plan.data["exposure"].transpose(*CELLS).to_numpy()[:, :, places]
+    people = panel.data["population"].to_numpy()[:, None, None]
+    growth = people / np.where(reach > 0, reach, np.nan)
+    number = where[:, :, places]
+    known = (number >= 0) & np.isfinite(growth)
+    np.minimum.at(out, number[known], growth[known])
+    return out
 
 
 @dataclass(frozen=True)
@@ -126,6 +149,12 @@ class Limits:
             row = (cells.channel == channels.index(name)).astype(float)
             if not row.any():
                 raise SpecError(f"bounds: {name!r} has no spend in the plan that could change.")
+            reachable = float((row * np.minimum(cells.most, 1e300)).sum())
+            if pair[0] > reachable:
+                raise SpecError(
+                    f"bounds[{name!r}]={pair!r}: {reachable:,.6g} reaches everyone in a region "
+                    "already. Give less, or a plan with a higher frequency."
+                )
             rows.append(row)
             low.append(float(pair[0]))
             high.append(float(pair[1]))
@@ -136,8 +165,8 @@ class Limits:
             raise SpecError(f"total={total!r} must be > 0, or a pair lowest <= highest.")
         free = [c for c in range(len(channels)) if channels[c] not in bounds]
         floor = sum(low)
-        open_ended = bool(np.isin(cells.channel, free).any())
-        ceiling = np.inf if open_ended else sum(high)
+        ceiling = sum(high) + float(cells.most[np.isin(cells.channel, free)].sum())
+        ceiling = min(ceiling, float(cells.most.sum()))
         if floor > most or ceiling < least:
             raise SpecError(
                 f"total={most:,.6g} can't be met: bounds add up to {floor:,.6g} at least"
@@ -146,7 +175,7 @@ class Limits:
         rows.append(np.ones(cells.size))
         return cls(
             low=np.zeros(cells.size),
-            high=np.full(cells.size, float(most)),
+            high=np.minimum(cells.most, float(most)),
             rows=np.asarray(rows),
             row_low=np.asarray([*low, least]),
             row_high=np.asarray([*high, most]),
@@ -191,6 +220,9 @@ class Limits:
         """Return for each cell the limit that holds it, or ""."""
         slack = 1e-4 * max(float(spend.sum()), 1.0)
         out = ["lowest spend 0" if s <= slack else "" for s in spend]
+        everyone = (self.high < self.row_high[-1]) & (spend >= self.high - slack)
+        for j in np.flatnonzero(everyone & (self.high > self.low)):
+            out[j] = "everyone reached"
         for row, low, high, name in zip(
             self.rows[:-1], self.row_low, self.row_high, self.names, strict=False
         ):

@@ -13,6 +13,7 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.media_mix import graph
 from bayes_mkt.media_mix.adstock import Adstock, GeometricAdstock
 from bayes_mkt.media_mix.experiments import LiftTest
+from bayes_mkt.media_mix.frequency import FREQUENCY
 from bayes_mkt.media_mix.likelihood import Likelihood, NormalLikelihood
 from bayes_mkt.media_mix.saturation import HillSaturation, Saturation
 from bayes_mkt.media_mix.seasonality import Events, Fourier
@@ -129,6 +130,16 @@ class MediaMix:
     marginal ROI, S_m is 1 % of spend and h the response to 1 % more media less that to today's;
     for a share of contribution, S_m is the revenue of all sales.
 
+    A channel that came as reach r (per head, in medians of its non-zero values) and average
+    frequency f has
+
+        h_gtm = adstock_m( r_gm s_m(f_gm) )_t,    s(f) = f^q / (f^q + k^q),
+
+    as in Meridian: frequency saturates, reach doesn't, whatever `saturation` and `order` say of
+    the other channels. q is `frequency_slope`, k `frequency_half_saturation` = 0.1 +
+    `frequency_half_above`, both with LogNormal(0.7, 0.4) as prior; `saturation_pooling` is theirs
+    too. A change of spend is one of reach, its frequency unchanged.
+
     The effects are causal only if, given trend, season, controls and region, spend doesn't
     follow demand: the model adjusts for nothing else.
 
@@ -203,7 +214,7 @@ class MediaMix:
     def default_priors(self) -> dict[str, Prior]:
         """Return the prior of every variable that can have one."""
         found = {**PRIORS, **self.likelihood.priors}
-        for curve in (self.adstock, self.saturation):
+        for curve in (self.adstock, self.saturation, FREQUENCY):
             for name, prior in curve.priors.items():
                 found[name] = prior
                 found[f"{name}_sd"] = CURVE_SD

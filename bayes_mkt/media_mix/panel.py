@@ -38,9 +38,12 @@ class MediaPanel:
         Variables, float64, each with `attrs["units"]`:
 
         - `sales` (region, date): NaN where sales are not observed;
-        - `exposure` (region, date, channel): >= 0;
+        - `exposure` (region, date, channel): >= 0; people reached, for a channel with
+          frequency;
         - `spend` (region, date, channel): >= 0, in `currency`; NaN throughout for a
           channel without spend;
+        - `frequency` (region, date, channel), only if a channel has it: impressions per
+          person reached, 0 where nobody was; NaN throughout for the other channels;
         - `controls` (region, date, control): NaN where the region-date has no row;
         - `population` (region), only if given: people;
         - `revenue_per_sale` (region, date), only if given: `currency` per sale. Without
@@ -83,6 +86,8 @@ class MediaPanel:
         date: str,
         spend: Mapping[str, str] | None = None,
         exposure: Mapping[str, str] | None = None,
+        reach: Mapping[str, str] | None = None,
+        frequency: Mapping[str, str] | None = None,
         controls: Iterable[str] = (),
         region: str | None = None,
         population: str | None = None,
@@ -92,9 +97,9 @@ class MediaPanel:
     ) -> MediaPanel:
         """Read a panel from a frame with one row for each region and date.
 
-        Channels are those of `spend`, then those of `exposure` that have no spend. A
-        channel with spend only is exposed by its spend; one with exposure only (organic
-        reach, a feature, a deal) has no ROI.
+        Channels are those of `spend`, then those of `exposure` and of `reach` that have no
+        spend. A channel with spend only is exposed by its spend; one without spend (organic
+        media, a feature, a deal) has no ROI.
 
         Parameters
         ----------
@@ -107,6 +112,10 @@ class MediaPanel:
             Column of dates (or ISO text): first days of evenly spaced periods.
         spend, exposure
             Channel -> column. Spend is in `currency`; exposure in the channel's own unit.
+        reach, frequency
+            Channel -> column, both for each such channel, instead of exposure: the number of
+            different people reached in the period, at most the population, and impressions
+            per person reached, 1 or more where reach is positive (0.95, as estimates go).
         controls
             Columns of what else moves sales; their names become the controls' names.
         region
@@ -134,6 +143,8 @@ class MediaPanel:
             region=region,
             spend=spend,
             exposure=exposure,
+            reach=reach,
+            frequency=frequency,
             controls=controls,
             population=population,
             revenue_per_sale=revenue_per_sale,
@@ -180,6 +191,14 @@ class MediaPanel:
         """Names of the channels that have spend, and so an ROI."""
         paid = np.isfinite(self.data["spend"].values).any(axis=(0, 1))
         return tuple(name for name, has in zip(self.channels, paid, strict=True) if has)
+
+    @property
+    def frequency_channels(self) -> tuple[str, ...]:
+        """Names of the channels that came as reach and frequency."""
+        if "frequency" not in self.data:
+            return ()
+        known = np.isfinite(self.data["frequency"].values).any(axis=(0, 1))
+        return tuple(name for name, has in zip(self.channels, known, strict=True) if has)
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -304,11 +323,14 @@ def _dataset(values: Mapping[str, Array], cells: Cells, roles: Roles) -> xr.Data
         laid[cells.region, cells.date] = values[key]
         return laid
 
-    spend, exposure = [], []
+    spend, exposure, frequency = [], [], []
     for channel in roles.channels:
-        paid, seen = f"spend:{channel}", f"exposure:{channel}"
+        paid, seen, often = (f"{role}:{channel}" for role in ("spend", "exposure", "frequency"))
+        seen = f"reach:{channel}" if often in values else seen
         spend.append(grid(paid, 0.0) if paid in values else empty)
         exposure.append(grid(seen if seen in values else paid, 0.0))
+        known = np.where(exposure[-1] > 0, grid(often, 0.0), 0.0) if often in values else empty
+        frequency.append(known)
     controls = [grid(f"control:{name}", np.nan) for name in roles.controls]
     variables = {
         "sales": grid("sales", np.nan),
@@ -316,6 +338,8 @@ def _dataset(values: Mapping[str, Array], cells: Cells, roles: Roles) -> xr.Data
         "spend": np.stack(spend, axis=-1),
         "controls": np.stack(controls, axis=-1) if controls else np.zeros((*shape, 0)),
     }
+    if roles.frequency:
+        variables["frequency"] = np.stack(frequency, axis=-1)
     if "population" in values:
         population = np.full(shape[0], np.nan)
         population[cells.region] = values["population"]

@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayes_mkt.dims import CHANNEL, DATE, REGION
 from bayes_mkt.errors import DataError, SpecError
+from bayes_mkt.media_mix.frequency import impressions, mean_frequency
 from bayes_mkt.media_mix.panel import MediaPanel
 from bayes_mkt.media_mix.plan_frame import PlanRows, read_plan
 
@@ -30,7 +31,9 @@ class MediaPlan:
     Notes
     -----
     Where a plan gives spend alone, exposure follows at the price that the panel paid: its spend
-    per unit of exposure by channel and region, over all of its dates.
+    per unit of exposure by channel and region, over all of its dates. A channel with reach and
+    frequency has a price per impression; its frequency is then the panel's mean, and what spend
+    changes is reach.
 
     Examples
     --------
@@ -89,6 +92,8 @@ class MediaPlan:
         region: str | None = None,
         spend: Mapping[str, str] | None = None,
         exposure: Mapping[str, str] | None = None,
+        reach: Mapping[str, str] | None = None,
+        frequency: Mapping[str, str] | None = None,
         controls: Iterable[str] = (),
         revenue_per_sale: str | None = None,
     ) -> MediaPlan:
@@ -102,8 +107,9 @@ class MediaPlan:
             The data that the plan is for: its regions, channels, controls, prices.
         date, region
             Columns of dates (the panel's own, or those that follow it) and of regions.
-        spend, exposure
-            Channel -> column; a channel named in neither has no media in the plan.
+        spend, exposure, reach, frequency
+            Channel -> column; a channel named in none has no media in the plan. Reach and
+            frequency come together, for channels that have them in the panel.
         controls, revenue_per_sale
             Columns, with the panel's names. Those left out are as in `MediaPlan.repeat`.
 
@@ -120,6 +126,8 @@ class MediaPlan:
             region=region,
             spend=spend,
             exposure=exposure,
+            reach=reach,
+            frequency=frequency,
             controls=controls,
             revenue_per_sale=revenue_per_sale,
         )
@@ -153,20 +161,27 @@ class MediaPlan:
     def _filled(self, panel: MediaPanel, rows: PlanRows) -> MediaPlan:
         """Return the plan with the media, controls and prices of its rows."""
         data = self.data.transpose(REGION, DATE, ...).copy(deep=True)
-        cost = prices(panel)
+        cost, usual = prices(panel), mean_frequency(panel)
         money, units = np.zeros(data["spend"].shape), np.zeros(data["exposure"].shape)
+        times = np.full(units.shape, np.nan)
         for m, channel in enumerate(panel.channels):
-            price = cost[:, None, m]
+            price, often = cost[:, None, m], usual[:, None, m]
             spent, seen = rows.spend.get(channel), rows.exposure.get(channel)
+            if channel in rows.reach:
+                seen, often = rows.reach[channel], rows.frequency[channel]
             if spent is None and seen is not None:
-                spent = seen * price
+                spent = seen * price * np.where(seen > 0, often, 0.0)
             if spent is not None:
                 money[:, :, m] = spent
-                units[:, :, m] = spent / price if seen is None else seen
+                units[:, :, m] = spent / (price * often) if seen is None else seen
             if channel not in panel.paid_channels:
                 money[:, :, m] = np.nan
+            if channel in panel.frequency_channels:
+                times[:, :, m] = np.where(units[:, :, m] > 0, often, 0.0)
         data["spend"].values[:] = money
         data["exposure"].values[:] = units
+        if panel.frequency_channels:
+            data["frequency"].values[:] = times
         for name, values in rows.controls.items():
             data["controls"].loc[{"control": name}] = values
         if rows.revenue_per_sale is not None and "revenue_per_sale" in data:
@@ -241,10 +256,11 @@ class MediaPlan:
 def prices(panel: MediaPanel) -> np.ndarray:
     """Return spend per unit of exposure (region, channel); 1 for a channel without spend.
 
-    Where a region never had a channel, the price of all regions together.
+    Per impression, for a channel with reach and frequency. Where a region never had a channel,
+    the price of all regions together.
     """
     spend = np.nan_to_num(panel.data["spend"].to_numpy()).sum(axis=1)
-    exposure = panel.data["exposure"].to_numpy().sum(axis=1)
+    exposure = impressions(panel).to_numpy().sum(axis=1)
     paid = np.asarray([c in panel.paid_channels for c in panel.channels])
     common = spend.sum(axis=0) / np.maximum(exposure.sum(axis=0), 1e-300)
     own = np.where((exposure > 0) & (spend > 0), spend / np.maximum(exposure, 1e-300), common)

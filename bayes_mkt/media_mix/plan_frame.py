@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_mkt.dims import REGION
 from bayes_mkt.errors import DataError, SpecError
-from bayes_mkt.frames import Problems, read_columns
-from bayes_mkt.media_mix.checks import Cells, place_rows
+from bayes_mkt.frames import Column, Problems, read_columns
+from bayes_mkt.media_mix.checks import Cells, check_frequency, place_rows
 from bayes_mkt.media_mix.columns import Roles, panel_columns
 from bayes_mkt.media_mix.panel import MediaPanel
+
+MEDIA = ("spend", "exposure", "reach", "frequency")
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class PlanRows:
     ----------
     dates
         Ascending.
-    spend, exposure, controls
+    spend, exposure, reach, frequency, controls
         Name -> (region, date).
     revenue_per_sale
         (region, date), or None.
@@ -33,6 +36,8 @@ class PlanRows:
     dates: pd.DatetimeIndex
     spend: Mapping[str, np.ndarray]
     exposure: Mapping[str, np.ndarray]
+    reach: Mapping[str, np.ndarray]
+    frequency: Mapping[str, np.ndarray]
     controls: Mapping[str, np.ndarray]
     revenue_per_sale: np.ndarray | None
 
@@ -45,6 +50,8 @@ def read_plan(
     region: str | None,
     spend: Mapping[str, str] | None,
     exposure: Mapping[str, str] | None,
+    reach: Mapping[str, str] | None,
+    frequency: Mapping[str, str] | None,
     controls: Iterable[str],
     revenue_per_sale: str | None,
 ) -> PlanRows:
@@ -55,8 +62,8 @@ def read_plan(
     DataError
         With every problem found.
     """
-    if not spend and not exposure:
-        raise SpecError("A plan needs spend= or exposure=, channel -> column.")
+    if not spend and not exposure and not reach:
+        raise SpecError("A plan needs spend=, exposure= or reach=, channel -> column.")
     problems = Problems()
     roles = Roles.checked(
         problems,
@@ -65,20 +72,22 @@ def read_plan(
         region=region,
         spend=spend,
         exposure=exposure,
+        reach=reach,
+        frequency=frequency,
         controls=controls,
         population=None,
         revenue_per_sale=revenue_per_sale,
         currency=panel.currency,
         missing_sales="error",
     )
-    _known("channel", roles.channels, panel.channels, problems)
-    _known("control", roles.controls, panel.controls, problems)
+    _alike(roles, panel, problems)
     columns = panel_columns(roles)
     del columns["sales"]
     values = read_columns(frame, columns, problems)
     cells = place_rows(values, columns, problems, fewest=1)
     if cells is not None:
         _check_cells(cells, panel, problems)
+        _check_reach(roles, {**values, **_people(cells, panel)}, columns, cells, problems)
     problems.raise_if_any()
     if cells is None:  # every reason for this is a problem, raised above
         raise DataError("The rows have no region or date.")
@@ -94,8 +103,7 @@ def read_plan(
 
     return PlanRows(
         dates=pd.DatetimeIndex(cells.dates),
-        spend=of("spend", roles.spend),
-        exposure=of("exposure", roles.exposure),
+        **{role: of(role, getattr(roles, role)) for role in MEDIA},
         controls=of("control", roles.controls),
         revenue_per_sale=None if revenue_per_sale is None else grid("revenue_per_sale"),
     )
@@ -107,6 +115,43 @@ def _known(what: str, given: Iterable[str], known: tuple[str, ...], problems: Pr
             problems.add(
                 f"{what} {name!r} of the plan isn't in the panel, which has {list(known)}."
             )
+
+
+def _alike(roles: Roles, panel: MediaPanel, problems: Problems) -> None:
+    """Note names that the panel lacks, and channels whose media are stated otherwise there."""
+    _known("channel", roles.channels, panel.channels, problems)
+    _known("control", roles.controls, panel.controls, problems)
+    for name in roles.exposure:
+        if name in panel.frequency_channels:
+            problems.add(
+                f"channel {name!r} has reach and frequency in the panel: give these in the plan, "
+                "or spend."
+            )
+    for name in roles.reach:
+        if name in panel.channels and name not in panel.frequency_channels:
+            problems.add(
+                f"channel {name!r} has no reach and frequency in the panel: give its exposure in "
+                "the plan, or spend."
+            )
+
+
+def _check_reach(
+    roles: Roles,
+    values: Mapping[str, np.ndarray],
+    columns: Mapping[str, Column],
+    cells: Cells,
+    problems: Problems,
+) -> None:
+    for channel in roles.reach:
+        check_frequency(channel, values, columns, cells, problems)
+
+
+def _people(cells: Cells, panel: MediaPanel) -> dict[str, np.ndarray]:
+    """Return the population of each row's region, where the panel knows all of them."""
+    if "population" not in panel.data or not set(cells.regions) <= set(panel.regions):
+        return {}
+    known = panel.data["population"].sel({REGION: list(cells.regions)}).to_numpy()
+    return {"population": known[cells.region]}
 
 
 def _check_cells(cells: Cells, panel: MediaPanel, problems: Problems) -> None:

@@ -30,7 +30,8 @@ def pooling_factors(fit: Fit, *, allow_unconverged: bool = False) -> xr.Dataset:
     Returns
     -------
     Dataset
-        Dims ``region, channel``: `effect`, and each curve parameter that is partially pooled.
+        Dims ``region, channel``: `effect`, and each curve parameter that is partially pooled (NaN
+        for channels that don't have it).
 
     Raises
     ------
@@ -53,5 +54,9 @@ def pooling_factors(fit: Fit, *, allow_unconverged: bool = False) -> xr.Dataset:
         deviation = sd * posterior[f"{name}_offset"]
         factor = (deviation.var(SAMPLE) / (sd**2).mean(SAMPLE)).clip(max=1.0)
         title = f"Pooling factor of {name.replace('_', ' ')}"
-        out[name] = factor.transpose("region", "channel").assign_attrs(units="1", long_name=title)
+        (dim,) = (d for d in factor.dims if d != "region")
+        by_channel = factor.rename({dim: "channel"}).reindex(channel=list(fit.data.channels))
+        out[name] = by_channel.transpose("region", "channel").assign_attrs(
+            units="1", long_name=title
+        )
     return xr.Dataset(out, attrs=marks).astype(np.float64)

@@ -11,12 +11,14 @@ import pymc as pm
 import xarray as xr
 
 from bayes_mkt import seeds
-from bayes_mkt.dims import DATE, REGION, SAMPLE
+from bayes_mkt.dims import CHANNEL, DATE, REGION, SAMPLE
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, Spec, usable
+from bayes_mkt.media_mix.estimand import Estimand
 from bayes_mkt.media_mix.panel import MediaPanel
 
 # Forward draws are few and cheap: compiling them costs more than it saves.
+PRIOR_DRAWS = 4000
 COMPILE = {"mode": "FAST_COMPILE"}
 
 
@@ -85,6 +87,35 @@ def posterior_predictive(fit: Fit, *, seed: int, allow_unconverged: bool = False
         )
     sales = _on_grid(drawn["posterior_predictive"]["sales"], fit.data)
     return _tree({"/posterior_predictive": sales.to_dataset()}, seed, marks)
+
+
+def roi_prior(fit: Fit, estimand: Estimand, posterior: xr.DataArray) -> xr.DataArray | None:
+    """Return draws of the prior of ROI where the model has one for this very estimand.
+
+    The model's prior is on the return of all spend in the panel, by channel.
+
+    Parameters
+    ----------
+    fit
+        A fitted `MediaMix`.
+    estimand
+        The question.
+    posterior
+        Its answer, with the channels that are shown.
+    """
+    spec = fit.spec
+    if spec.media_prior != "roi" or spec.pooling == "none" or estimand != Estimand():
+        return None
+    with pm.Model(coords={CHANNEL: posterior[CHANNEL].to_numpy()}):
+        variable = spec.prior("roi").variable("roi", dims=CHANNEL)
+        seed = seeds.integer(fit.seed, "publish.roi_prior")
+        values = pm.draw(variable, draws=PRIOR_DRAWS, random_seed=seed, mode="FAST_COMPILE")
+    return xr.DataArray(
+        np.asarray(values)[None],
+        dims=(*SAMPLE, CHANNEL),
+        coords={CHANNEL: posterior[CHANNEL]},
+        name="roi",
+    )
 
 
 @contextmanager

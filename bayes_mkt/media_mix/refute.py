@@ -122,9 +122,7 @@ def refute(
     robustness value; it is that of least squares, here with the posterior's mean and SD.
     """
     usable(fit, allow_unconverged)
-    unknown = [name for name in checks if name not in CHECKS]
-    if unknown or not checks:
-        raise SpecError(f"checks={list(checks)!r}: choose from {', '.join(CHECKS)}.")
+    known_checks(checks)
     rows: list[dict[str, Any]] = []
     if "placebo" in checks:
         rows += _placebo(fit, seed, options)
@@ -139,6 +137,12 @@ def refute(
     if "prior" in checks:
         rows += _prior(fit)
     return Refutation(pd.DataFrame(rows, columns=COLUMNS))
+
+
+def known_checks(checks: Sequence[str]) -> None:
+    """Raise `SpecError` unless there are checks, all of them known."""
+    if not checks or any(name not in CHECKS for name in checks):
+        raise SpecError(f"checks={list(checks)!r}: choose from {', '.join(CHECKS)}.")
 
 
 def _placebo(base: Fit, seed: int, options: Options) -> list[dict[str, Any]]:

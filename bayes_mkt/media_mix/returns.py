@@ -82,7 +82,8 @@ def marginal_roi(
 
         mROI = sum_gt u_gt (E[sales_gt | (1 + step) media] - E[sales_gt | media]) / (step spend),
 
-    media and spend raised by the same share in every region and period of the spend window.
+    media and spend raised by the same share in every region and period of the spend window:
+    exposure, or reach at constant frequency.
 
     Parameters
     ----------
@@ -131,6 +132,8 @@ def response_curves(
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Return incremental sales of each channel as its media in the spend window are multiplied.
+
+    Of a channel with reach and frequency it is reach that is multiplied.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from bayes_mkt.report.plot_curves import plot_adstock, plot_response_curves
 from bayes_mkt.report.plot_fit import plot_fit
 from bayes_mkt.report.plot_forecast import plot_forecast
 from bayes_mkt.report.plot_forest import plot_forest, plot_roi
+from bayes_mkt.report.plot_frequency import plot_frequency
 from bayes_mkt.report.table import format_table, table
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "plot_fit",
     "plot_forecast",
     "plot_forest",
+    "plot_frequency",
     "plot_response_curves",
     "plot_roi",
     "table",

@@ -131,19 +131,18 @@ def _backtest(found: xr.Dataset) -> TableView:
 
 
 def _budget(report: MediaMixReport) -> Section | None:
-    if report.plan is None or report.gain is None:
+    allocation = report.allocation
+    if allocation is None:
         return None
-    table, gain = report.plan, report.gain
+    table, gain = allocation.table, allocation.gain
     low, high = interval_bounds(report.interval)
     ends = [float(v) for v in gain.quantile([low, 0.5, high])]
-    better = float((gain > 0).mean())
-    regret = float((-gain).clip(min=0).mean())
     units = str(gain.attrs.get("units", ""))
     words = (
         f"Over today's plan the one below gains {number(ends[1])} {units} "
         f"({percent(report.interval)} interval {number(ends[0])} to {number(ends[2])}), net of "
-        f"spend. It is better with a probability of {better:.0%}; moving to it costs "
-        f"{number(regret)} {units} on average where it is not."
+        f"spend. It is better with a probability of {allocation.probability:.0%}; moving to it "
+        f"costs {number(allocation.regret)} {units} on average where it is not."
     )
     dims = [d for d in table["spend"].dims if d in (REGION, DATE, CHANNEL)]
     frame = table.to_dataframe().reset_index()
@@ -167,7 +166,7 @@ def _budget(report: MediaMixReport) -> Section | None:
         ("Today", "Plan", "Next unit today", "Next unit in plan", "Limit", "Beyond the data"),
         tuple(rows),
     )
-    return Section("plan", "Plan", (words, *report.plan_notes, view))
+    return Section("plan", "Plan", (words, *allocation.notes, view))
 
 
 def _refutation(report: MediaMixReport) -> Section | None:

@@ -57,6 +57,19 @@ QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
         "response-curves",
     ),
     (
+        "Optimal frequency",
+        "The average frequency at which the mean of ROI is highest, if impressions and spend stay "
+        "as they were and the same frequency holds everywhere: reach is then impressions divided "
+        "by frequency. A plan moves spend on such a channel by its reach, frequency unchanged.",
+        "frequency",
+    ),
+    (
+        "Contribution of a control",
+        "The part of expected sales that a control accounts for, less what it would account for "
+        "at its level of reference.",
+        "treatments",
+    ),
+    (
         "Adstock weight",
         "How much of an exposure acts in the period itself (lag 0) and in each period after it.",
         "adstock",

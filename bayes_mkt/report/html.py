@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,10 +16,11 @@ import pandas as pd
 import xarray as xr
 
 from bayes_mkt.report.definitions import definitions
+from bayes_mkt.report.explore import ExploreView
 from bayes_mkt.report.formats import number
 from bayes_mkt.report.sections import sections
 from bayes_mkt.report.summary import check_interval, unconverged_text
-from bayes_mkt.report.views import WORDS, Row, TableView, mapping_view
+from bayes_mkt.report.views import WORDS, Row, Section, TableView, mapping_view
 
 __all__ = ["FindingLike", "MediaMixReport", "Verdict", "media_mix_html", "write_text"]
 
@@ -46,6 +47,30 @@ class FindingLike(Protocol):
     @property
     def failed(self) -> bool:
         """Whether the check fails the verdict, or is only worth knowing."""
+
+
+class AllocationLike(Protocol):
+    """What the report reads of a budget."""
+
+    @property
+    def table(self) -> xr.Dataset:
+        """The decision by cell."""
+
+    @property
+    def gain(self) -> xr.DataArray:
+        """Net gain over today's plan, `chain, draw`."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings in words."""
+
+    @property
+    def probability(self) -> float:
+        """P(gain > 0)."""
+
+    @property
+    def regret(self) -> float:
+        """The expected regret of moving."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +135,22 @@ class MediaMixReport:
         Figures per parameter along one dimension: ``rhat, ess_bulk, ess_tail, mcse_mean``.
     truth
         Known ROI by channel, for simulated data.
+    without_roi
+        Channels that have no ROI, for want of spend.
+    regional
+        Sales, contributions and curves by region, for the reader to pick from: a dataset as
+        `bayes_mkt.media_mix.regional` makes it.
+    frequency
+        What `bayes_mkt.optimal_frequency` returns.
+    treatments, treatments_reference
+        Contributions of controls, ``chain, draw, control``, and in words against what.
     lift_tests
         What `bayes_mkt.check_lift_tests` returns.
     forecast, backtest
         What `bayes_mkt.forecast` (by region and date) and `bayes_mkt.backtest` return.
-    plan, gain, plan_notes
-        Table, gain and notes of what `bayes_mkt.allocate_budget` returns.
+    allocation
+        What `bayes_mkt.allocate_budget` returns: its `table`, `gain`, `notes`, `probability` and
+        `regret` are shown.
     refutation
         The table of what `bayes_mkt.refute` returns.
     interval
@@ -146,12 +181,15 @@ class MediaMixReport:
     adstock: xr.DataArray | None = None
     diagnostics: xr.Dataset | None = None
     truth: Mapping[str, float] | None = None
+    without_roi: tuple[str, ...] = ()
+    regional: xr.Dataset | None = None
+    frequency: xr.Dataset | None = None
+    treatments: xr.DataArray | None = None
+    treatments_reference: str = ""
     lift_tests: pd.DataFrame | None = None
     forecast: xr.Dataset | None = None
     backtest: xr.Dataset | None = None
-    plan: xr.Dataset | None = None
-    gain: xr.DataArray | None = None
-    plan_notes: tuple[str, ...] = ()
+    allocation: AllocationLike | None = None
     refutation: pd.DataFrame | None = None
     interval: float = 0.9
 
@@ -165,7 +203,10 @@ class MediaMixReport:
 
 
 def media_mix_html(report: MediaMixReport) -> str:
-    """Return the report as one HTML document that needs neither network nor script.
+    """Return the report as one HTML document that needs no network, and no script to be read.
+
+    Where `report.regional` is given, a script of its own, the only one that its policy lets run,
+    answers the reader; without it every figure is still there.
 
     Parameters
     ----------
@@ -201,10 +242,17 @@ def media_mix_html(report: MediaMixReport) -> str:
             findings=_findings(report.verdict),
             unconverged=_unconverged(report),
             sections=parts,
+            script=_script(parts),
             definitions=definitions(report.estimand, report.interval, present),
             reproduction=reproduction,
         )
     )
+
+
+def _script(parts: Sequence[Section]) -> str | None:
+    """Return the only script that the page may run, if it has one."""
+    views = (block for part in parts for block in part.blocks)
+    return next((view.allowed for view in views if isinstance(view, ExploreView)), None)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:

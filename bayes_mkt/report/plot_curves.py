@@ -25,7 +25,7 @@ from bayes_mkt.report.summary import (
     units_of,
 )
 
-__all__ = ["plot_adstock", "plot_response_curves"]
+__all__ = ["panels_for", "plot_adstock", "plot_response_curves"]
 
 MULTIPLIER = "multiplier"
 COLUMNS = 3
@@ -66,7 +66,7 @@ def plot_response_curves(curves: xr.Dataset, *, interval: float = 0.9) -> Figure
     spend = curves["spend"].transpose(CHANNEL, MULTIPLIER)
     names = select_texts(curves, CHANNEL)
     low, high = interval_bounds(interval)
-    figure, panels = _panels(len(names))
+    figure, panels = panels_for(len(names))
     ranged = "observed_min" in curves.coords and "observed_max" in curves.coords
     for i, (axes, name) in enumerate(zip(panels, names, strict=True)):
         multipliers = np.asarray(curves[MULTIPLIER].values, dtype=np.float64)
@@ -125,7 +125,7 @@ def plot_adstock(weights: xr.DataArray, *, interval: float = 0.9) -> Figure:
     low, high = interval_bounds(interval)
     lags = np.asarray(weights[LAG].values, dtype=float)
     names = select_texts(weights, CHANNEL)
-    figure, panels = _panels(len(names), sharey=True, height=1.9)
+    figure, panels = panels_for(len(names), sharey=True, height=1.9)
     period = str(weights[LAG].attrs.get("units", "periods"))
     for i, (axes, name) in enumerate(zip(panels, names, strict=True)):
         curve = quantiles(weights.isel({CHANNEL: i}), (low, 0.5, high))
@@ -147,7 +147,10 @@ def plot_adstock(weights: xr.DataArray, *, interval: float = 0.9) -> Figure:
     return figure
 
 
-def _panels(count: int, *, sharey: bool = False, height: float = 2.3) -> tuple[Figure, list[Axes]]:
+def panels_for(
+    count: int, *, sharey: bool = False, height: float = 2.3
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with one panel for each channel."""
     columns = min(count, 2 if count == 4 else COLUMNS)
     rows = -(-count // columns)
     width = {1: 6.0, 2: 8.5}.get(columns, 10.0)

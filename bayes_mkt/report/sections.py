@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 from bayes_mkt.dims import CHANNEL, REGION
 from bayes_mkt.report.decisions import decisions
 from bayes_mkt.report.embed import FigureView, embed
+from bayes_mkt.report.explore import explore, regions_view
 from bayes_mkt.report.plot_contributions import plot_contributions
 from bayes_mkt.report.plot_curves import plot_adstock, plot_response_curves
 from bayes_mkt.report.plot_fit import plot_fit
 from bayes_mkt.report.plot_forest import plot_forest, plot_roi
+from bayes_mkt.report.plot_frequency import frequency_view, plot_frequency
 from bayes_mkt.report.summary import percent, select_texts, unconverged_text
 from bayes_mkt.report.table import table
 from bayes_mkt.report.views import (
@@ -40,7 +42,10 @@ def sections(report: MediaMixReport) -> list[Section]:
         _contributions(report),
         _fit(report),
         _curves(report),
+        _frequency(report),
         _adstock(report),
+        _treatments(report),
+        _regional(report),
         *decisions(report),
         _diagnostics(report),
     )
@@ -76,7 +81,18 @@ def _roi(report: MediaMixReport) -> Section | None:
     )
     if report.truth:
         view = with_truth(view, report.roi, report.truth, interval)
-    return Section("roi", heading, (*_reading(report), figure, view))
+    return Section("roi", heading, (*_reading(report), figure, view, *_no_roi(report)))
+
+
+def _no_roi(report: MediaMixReport) -> tuple[str, ...]:
+    """Say which channels have no ROI, and why."""
+    if not report.without_roi:
+        return ()
+    names = _join(list(report.without_roi))
+    return (
+        f"No ROI: {names}. Nothing is spent on what is organic, so there is nothing to divide by; "
+        "see incremental sales.",
+    )
 
 
 def _reading(report: MediaMixReport) -> tuple[str, ...]:
@@ -185,6 +201,42 @@ def _curves(report: MediaMixReport) -> Section | None:
         "Dashed and grey: outside it, where the form of the curve and the prior decide.",
     )
     return Section("response-curves", "Response curves", (figure,))
+
+
+def _frequency(report: MediaMixReport) -> Section | None:
+    found = report.frequency
+    if found is None:
+        return None
+    names = select_texts(found, CHANNEL)
+    figure = embed(
+        plot_frequency(found, interval=report.interval),
+        f"Return by average frequency, one curve for each of {_join(names)}, with an interval.",
+        "The same impressions and spend, spread over fewer people more often, or over more people "
+        f"less often. Line and band: mean and {percent(report.interval)} interval. Upright line: "
+        "the frequency with the highest mean. Solid and blue: frequencies seen in the data.",
+    )
+    return Section("frequency", "Frequency", (figure, frequency_view(found, report.interval)))
+
+
+def _treatments(report: MediaMixReport) -> Section | None:
+    if report.treatments is None:
+        return None
+    view = summary_view(report.treatments, "Contribution by control", report.interval, None)
+    words = (
+        f"What is not media, against {report.treatments_reference}. It has no ROI: what it costs "
+        "is not in the data."
+    )
+    return Section("treatments", "Promotions, prices and other controls", (words, view))
+
+
+def _regional(report: MediaMixReport) -> Section | None:
+    if report.regional is None:
+        return None
+    total, shown = int(report.regional.attrs["regions"]), report.regional.sizes[REGION]
+    few = f"The {shown - 1} largest of {total} regions. " if total > shown else ""
+    words = f"{few}Each region's sales, what made them, and its response curves."
+    blocks = (words, explore(report.regional, report.interval), regions_view(report.regional))
+    return Section("regions", "Region by region", blocks)
 
 
 def _adstock(report: MediaMixReport) -> Section | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import pandas as pd
@@ -75,13 +75,21 @@ class TableView:
     kind: str = "table"
 
 
+class ExploreLike(Protocol):
+    """A part that the browser draws."""
+
+    @property
+    def kind(self) -> str:
+        """What it is."""
+
+
 @dataclass(frozen=True)
 class Section:
     """One part of the page: a heading, then texts, tables and figures in their order."""
 
     key: str
     heading: str
-    blocks: tuple[str | TableView | FigureView, ...] = field(default_factory=tuple)
+    blocks: tuple[str | TableView | FigureView | ExploreLike, ...] = field(default_factory=tuple)
 
 
 def summary_view(

@@ -18,6 +18,8 @@ from scipy import stats
 from bayes_mkt import dims, seeds
 from bayes_mkt.errors import SpecError
 from bayes_mkt.simulate.market import Baseline, Ground, baseline, ground
+from bayes_mkt.simulate.ranges import check_shares, check_sizes
+from bayes_mkt.simulate.reach import Contacts, contacts
 from bayes_mkt.simulate.spend import STREAM, flights, log_spend, media_plan
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ class SimulatedPanel:
     frame
         One row for each observed region-week: `region`, `week`, `population`, `sales`
         (units), `revenue_per_sale` (EUR), `<channel>_spend` (EUR),
-        `<channel>_impressions`, and the controls in their own units.
+        `<channel>_impressions`, `<channel>_reach` and `<channel>_frequency` of the channels
+        that have them, and the controls in their own units.
     truth
         The quantities behind the frame, with dimensions region, date, channel and
         control. Effects, `control_effect` and `sigma` are in the model's units: sales
@@ -67,6 +70,7 @@ class _Media:
     half_saturation: Array
     effect_sd: Array
     effect_raw: Array
+    contacts: Contacts
 
 
 def media_mix(
@@ -86,6 +90,7 @@ def media_mix(
     effect_spread: float = 0.5,
     population_spread: float = 0.8,
     trend: float = 0.05,
+    reach_frequency: int = 0,
     start: str = "2022-01-03",
 ) -> SimulatedPanel:
     """Simulate weekly sales by region with media of known return.
@@ -138,6 +143,10 @@ def media_mix(
         SD of log population; 0 makes regions equal.
     trend
         Growth of the baseline from the first week to the last, as a share of its level.
+    reach_frequency
+        How many of the channels, from the last, come as reach r and average frequency f; for
+        them h is the adstock of r s(f), r a head divided by its median and s a Hill curve
+        (`bayes_mkt.simulate.reach`).
     start
         First week's date.
 
@@ -160,8 +169,10 @@ def media_mix(
     >>> [round(float(value), 6) for value in paid]
     [1.5, 2.0]
     """
-    _check_sizes(regions, weeks, channels, controls, max_lag)
-    _check_shares(
+    check_sizes(regions, weeks, channels, controls, max_lag)
+    if isinstance(reach_frequency, bool) or reach_frequency not in range(channels + 1):
+        raise SpecError(f"reach_frequency={reach_frequency!r} must be 0 to {channels}.")
+    check_shares(
         slope, missing, confounding, noise, spend_share, effect_spread, population_spread, trend
     )
     returns = _returns(seed, roi, channels)
@@ -176,47 +187,9 @@ def media_mix(
         spend_share=spend_share,
         confounding=confounding,
         effect_spread=effect_spread,
+        reached=reach_frequency,
     )
     return _observe(seed, place, base, media, noise, slope)
-
-
-def _check_sizes(regions: int, weeks: int, channels: int, controls: int, max_lag: int) -> None:
-    least = {"regions": 1, "weeks": 2, "channels": 1, "controls": 0, "max_lag": 0}
-    given = {
-        "regions": regions,
-        "weeks": weeks,
-        "channels": channels,
-        "controls": controls,
-        "max_lag": max_lag,
-    }
-    for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least[name]:
-            raise SpecError(f"{name}={value!r} must be a whole number >= {least[name]}.")
-
-
-def _check_shares(
-    slope: float,
-    missing: float,
-    confounding: float,
-    noise: float,
-    spend_share: float,
-    effect_spread: float,
-    population_spread: float,
-    trend: float,
-) -> None:
-    limits: dict[str, tuple[float, float, float]] = {
-        "slope": (slope, 0.1, 10.0),
-        "missing": (missing, 0.0, 0.9),
-        "confounding": (confounding, 0.0, 3.0),
-        "noise": (noise, 0.0, 1.0),
-        "spend_share": (spend_share, 1e-4, 1.0),
-        "effect_spread": (effect_spread, 0.0, 2.0),
-        "population_spread": (population_spread, 0.0, 3.0),
-        "trend": (trend, -0.5, 2.0),
-    }
-    for name, (value, low, high) in limits.items():
-        if not low <= value <= high:
-            raise SpecError(f"{name}={value!r} must lie between {low} and {high}.")
 
 
 def _returns(seed: int, roi: float | Sequence[float] | None, channels: int) -> Array:
@@ -252,6 +225,7 @@ def _media(
     spend_share: float,
     confounding: float,
     effect_spread: float,
+    reached: int,
 ) -> _Media:
     max_lag, slope = curve
     regions, count = len(place.regions), len(place.channels)
@@ -270,10 +244,17 @@ def _media(
     eta = several * effect_spread * np.abs(rng.normal(size=count))
     deviation = several * rng.normal(size=(regions, count))
 
-    per_head = impressions / heads[:, None, None]
+    own = contacts(seed, impressions, heads, reached)
+    first = count - reached
+    exposure = np.concatenate([impressions[:, :, :first], own.reach], axis=2)
+    per_head = exposure / heads[:, None, None]
     typical = np.array([np.median(x[x > 0]) for x in np.moveaxis(per_head, 2, 0)])
-    stock = _adstock(per_head / typical, alpha, max_lag) ** slope
-    saturated = stock / (stock + half**slope)
+    scaled = per_head / typical
+    scaled[:, :, first:] *= own.effect
+    stock = _adstock(scaled, alpha, max_lag)
+    saturated = stock**slope / (stock**slope + half**slope)
+    saturated[:, :, first:] = stock[:, :, first:]
+    half[first:] = np.nan
     relative = np.exp(eta * deviation)
     response = relative[:, None, :] * saturated
     per_unit = np.einsum("gt,gtm->m", worth, response)
@@ -287,6 +268,7 @@ def _media(
         half_saturation=np.asarray(half),
         effect_sd=eta,
         effect_raw=level * relative,
+        contacts=own,
     )
 
 
@@ -312,7 +294,8 @@ def _observe(
         slope,
         scaled=(float(a_head.mean()), float(a_head.std()), sigma),
     )
-    return SimulatedPanel(_frame(place, base, media, sales), truth, _columns(place))
+    columns = _columns(place, media.contacts.reach.shape[2])
+    return SimulatedPanel(_frame(place, base, media, sales), truth, columns)
 
 
 def _frame(place: Ground, base: Baseline, media: _Media, sales: Array) -> pd.DataFrame:
@@ -327,12 +310,21 @@ def _frame(place: Ground, base: Baseline, media: _Media, sales: Array) -> pd.Dat
     for m, name in enumerate(place.channels):
         data[f"{name}_spend"] = media.spend[g, t, m]
         data[f"{name}_impressions"] = media.impressions[g, t, m]
+    first = len(place.channels) - media.contacts.reach.shape[2]
+    for m, name in enumerate(place.channels[first:]):
+        data[f"{name}_reach"] = media.contacts.reach[g, t, m]
+        data[f"{name}_frequency"] = media.contacts.frequency[g, t, m]
     for c, name in enumerate(place.controls):
         data[name] = base.controls[g, t, c]
     return pd.DataFrame(data)
 
 
-def _columns(place: Ground) -> dict[str, Any]:
+def _columns(place: Ground, reached: int) -> dict[str, Any]:
+    first = len(place.channels) - reached
+    others, own = place.channels[:first], place.channels[first:]
+    contact = {
+        role: {name: f"{name}_{role}" for name in own} for role in ("reach", "frequency") if own
+    }
     return {
         "sales": "sales",
         "region": "region",
@@ -341,7 +333,8 @@ def _columns(place: Ground) -> dict[str, Any]:
         "revenue_per_sale": "revenue_per_sale",
         "currency": CURRENCY,
         "spend": {name: f"{name}_spend" for name in place.channels},
-        "exposure": {name: f"{name}_impressions" for name in place.channels},
+        "exposure": {name: f"{name}_impressions" for name in others},
+        **contact,
         "controls": list(place.controls),
     }
 
@@ -365,7 +358,8 @@ def _truth(
         "roi": ((m,), media.roi, f"{CURRENCY} revenue per {CURRENCY} of spend"),
         "adstock_alpha": ((m,), media.alpha, "1"),
         "half_saturation": ((m,), media.half_saturation, "median non-zero exposure"),
-        "slope": ((m,), np.full(len(place.channels), slope), "1"),
+        "slope": ((m,), np.where(np.isnan(media.half_saturation), np.nan, slope), "1"),
+        **media.contacts.truth(len(place.channels)),
         "effect": ((r, m), media.effect_raw / scale, model),
         "effect_sd": ((m,), media.effect_sd, "log effect"),
         "control_effect": ((c,), base.effect / scale, f"{model} per SD of the control"),

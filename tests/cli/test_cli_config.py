@@ -57,6 +57,7 @@ def test_every_table_is_read(tmp_path: Path) -> None:
         )
     )
     assert config.data["spend"] == {"tv": "tv_cost"}
+    assert config.forecast is config.budget is config.refutation is config.backtest is None
     assert config.data["exposure"] == {"tv": "tv_views", "in store": "displays"}
     assert config.data["controls"] == ["holiday"]
     assert config.model == {"preset": "meridian", "knots": 3}

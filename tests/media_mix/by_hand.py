@@ -87,6 +87,33 @@ def _decay(lags: Array, spec: bm.MediaMix, values: dict[str, float]) -> Array:
     return values["adstock_alpha"] ** lags
 
 
+def _reached(panel: bm.MediaPanel) -> Array:
+    """Return which channels came as reach and frequency."""
+    return np.array([c in panel.frequency_channels for c in panel.channels])
+
+
+def _contacts(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
+    """Return what frequency makes of reach, (region, date, channel); 1 for other channels."""
+    out = np.ones((panel.n_regions, panel.n_dates, panel.n_channels))
+    own = _reached(panel)
+    if not own.any():
+        return out
+    shape = (panel.n_regions, int(own.sum()))
+    half = 0.1 + curve_values(spec, values, "frequency_half_above", shape)[:, None, :]
+    slope = curve_values(spec, values, "frequency_slope", shape)[:, None, :]
+    often = panel.data["frequency"].to_numpy()[:, :, own]
+    out[:, :, own] = often**slope / (often**slope + half**slope)
+    return out
+
+
+def _saturate_others(x: Array, spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
+    own = _reached(panel)
+    out = x.copy()
+    if not own.all():
+        out[:, :, ~own] = _saturate(x[:, :, ~own], spec, values)
+    return out
+
+
 def _saturate(x: Array, spec: bm.MediaMix, values: Values) -> Array:
     shape = (x.shape[0], x.shape[2])
     own = {n: curve_values(spec, values, n, shape)[:, None, :] for n in spec.saturation.priors}
@@ -130,9 +157,10 @@ def response(
     """Return h (region, date, channel), under the panel's exposure or another."""
     x = scaled_exposure(panel, panel.data["exposure"].to_numpy() if exposure is None else exposure)
     factor = walk(spec, panel, values)
+    often = _contacts(spec, panel, values)
     if spec.order == "adstock_first":
-        return _saturate(_carry(x, spec, values), spec, values) * factor
-    return _carry(_saturate(x, spec, values), spec, values) * factor
+        return _saturate_others(_carry(x * often, spec, values), spec, panel, values) * factor
+    return _carry(_saturate_others(x, spec, panel, values) * often, spec, values) * factor
 
 
 def price(panel: bm.MediaPanel) -> Array:
@@ -259,7 +287,8 @@ def lift(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values, test: bm.LiftT
         for t in inside:
             other[g, t, m] *= 1 - test.spend_change / ran
     change = contribution(spec, panel, values) - contribution(spec, panel, values, other)
-    return float(change[np.ix_(regions, counted)][:, :, m].sum())
+    seen = np.isfinite(panel.data["sales"].to_numpy())
+    return float((change[:, :, m] * seen)[np.ix_(regions, counted)].sum())
 
 
 def expected_sales(

@@ -20,12 +20,24 @@ def panel(kind: str) -> bm.MediaPanel:
         "masked": _masked,
         "national": lambda: _read(_simulate(regions=1)),
         "revenue": _revenue,
+        "reach": lambda: _read(_simulate(reached=1)),
+        "organic reach": lambda: _organic(_read(_simulate(reached=2, missing=0.1))),
+        "all reach": lambda: _read(_simulate(regions=1, reached=3)),
     }[kind]()
 
 
-def _simulate(regions: int = 3, missing: float = 0.0) -> bm.simulate.SimulatedPanel:
+def _simulate(
+    regions: int = 3, missing: float = 0.0, reached: int = 0
+) -> bm.simulate.SimulatedPanel:
     return bm.simulate.media_mix(
-        regions=regions, weeks=20, channels=3, controls=2, seed=1, max_lag=3, missing=missing
+        regions=regions,
+        weeks=20,
+        channels=3,
+        controls=2,
+        seed=1,
+        max_lag=3,
+        missing=missing,
+        reach_frequency=reached,
     )
 
 
@@ -39,7 +51,11 @@ def _paid() -> bm.MediaPanel:
 
 def _mixed() -> bm.MediaPanel:
     """A channel without spend stands between two with it."""
-    data = _paid().data
+    return _organic(_paid())
+
+
+def _organic(panel: bm.MediaPanel) -> bm.MediaPanel:
+    data = panel.data
     middle = data["channel"] == data["channel"][1]
     return bm.MediaPanel(data.assign(spend=data["spend"].where(~middle)), "EUR")
 
@@ -141,6 +157,22 @@ MODELS: dict[str, tuple[bm.MediaMix, str]] = {
         "masked",
     ),
     "national": (bm.MediaMix(adstock=SHORT, pooling="none", knots=2), "national"),
+    "reach": (bm.MediaMix.meridian(knots=1, adstock=SHORT), "reach"),
+    "organic reach": (
+        bm.MediaMix(
+            adstock=SHORT,
+            order="saturation_first",
+            saturation_pooling="partial",
+            media_prior="mroi",
+            time_varying=bm.HSGP(terms=3, boundary=2.0),
+            lift_tests=LIFT_TESTS,
+        ),
+        "organic reach",
+    ),
+    "all reach": (
+        bm.MediaMix(adstock=SHORT, media_prior="contribution_share", lift_tests=LIFT_TESTS[1:]),
+        "all reach",
+    ),
     "straight": (
         bm.MediaMix(
             adstock=bm.NoAdstock(), saturation=bm.NoSaturation(), intercept="reference", knots=2
