@@ -9,6 +9,8 @@ from .customers.contracts import ContractCohorts as ContractCohorts
 from .customers.contracts import ShiftedBetaGeometric as ShiftedBetaGeometric
 from .customers.contracts import contract_survival as contract_survival
 from .customers.contracts import renewal_rate as renewal_rate
+from .customers.elpd import survival_compare as survival_compare
+from .customers.elpd import survival_loo as survival_loo
 from .customers.first_purchases import FirstPurchases as FirstPurchases
 from .customers.hazard import Churn as Churn
 from .customers.hazard import SecondPurchase as SecondPurchase
@@ -21,6 +23,8 @@ from .customers.purchases import MBGNBD as MBGNBD
 from .customers.purchases import ParetoNBD as ParetoNBD
 from .customers.revenue import future_purchases as future_purchases
 from .customers.revenue import revenue as revenue
+from .customers.risks import CompetingRisks as CompetingRisks
+from .customers.risks import cause_specific as cause_specific
 from .customers.spend import GammaGamma as GammaGamma
 from .customers.subscriptions import Subscriptions as Subscriptions
 from .customers.survival import cumulative_incidence as cumulative_incidence

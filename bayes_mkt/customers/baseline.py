@@ -91,7 +91,7 @@ def _smooth(spec: Any, cuts: Array) -> Tensor:
     scale = spec.prior("lengthscale").variable("lengthscale")
     process = pm.gp.HSGP(m=[HSGP_TERMS], c=1.5, cov_func=pm.gp.cov.Matern32(1, ls=scale))
     basis, root = process.prior_linearized((middle - 0.5)[:, None])
-    pm.modelcontext(None).add_coord("walk", np.arange(HSGP_TERMS))
-    step = pm.Normal("baseline_step", 0.0, 1.0, dims="walk")
+    pm.modelcontext(None).add_coord("wave", np.arange(HSGP_TERMS))
+    step = pm.Normal("baseline_step", 0.0, 1.0, dims="wave")
     # Centred, as the walk is: the level is a variable of its own.
     return pt.dot(basis - basis.mean(axis=0), root * step)

@@ -246,8 +246,8 @@ def check_events(data: Spells) -> None:
     """Raise `SpecError` unless the data have events, of one kind."""
     if len(data.causes) > 1:
         raise SpecError(
-            f"The data have {len(data.causes)} kinds of events: {', '.join(data.causes)}. Give "
-            "data.only(cause), which counts the others as censored."
+            f"The data have {len(data.causes)} kinds of events: {', '.join(data.causes)}. Fit "
+            "CompetingRisks(), or data.only(cause), which counts the others as censored."
         )
     if data.events() == 0:
         raise SpecError(f"The data have no event {data.causes[0]!r}: there is nothing to fit.")
