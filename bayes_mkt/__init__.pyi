@@ -5,6 +5,7 @@ from .customers.comparisons import hazard_ratio as hazard_ratio
 from .customers.comparisons import probability_difference as probability_difference
 from .customers.comparisons import time_ratio as time_ratio
 from .customers.competing import competing_incidence as competing_incidence
+from .customers.contacts import Contacts as Contacts
 from .customers.contracts import ContractCohorts as ContractCohorts
 from .customers.contracts import ShiftedBetaGeometric as ShiftedBetaGeometric
 from .customers.contracts import contract_survival as contract_survival
@@ -32,6 +33,7 @@ from .customers.survival import hazard as hazard
 from .customers.survival import median_time as median_time
 from .customers.survival import never_return as never_return
 from .customers.survival import survival_function as survival_function
+from .customers.timing import contact_effect as contact_effect
 from .customers.validation import forward_split as forward_split
 from .customers.validation import survival_calibration as survival_calibration
 from .customers.validation import survival_scores as survival_scores

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_mkt.customers.buyers import (
@@ -19,15 +20,13 @@ from bayes_mkt.customers.buyers import (
     with_opt_outs,
 )
 from bayes_mkt.customers.coding import INDICATOR, Coded, code
+from bayes_mkt.customers.contacts import Contacts
 from bayes_mkt.customers.intervals import interval_ends
 from bayes_mkt.customers.spells import Spells, layout
 from bayes_mkt.customers.waits import Waits
 from bayes_mkt.days import Bound, day_number
 from bayes_mkt.errors import SpecError
 from bayes_mkt.transactions import CUSTOMER, MARKET, Returns, Transactions
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["FirstPurchases"]
 
@@ -67,6 +66,7 @@ class FirstPurchases(Spells):
         engagement: Mapping[str, object] | None = None,
         lookback: int | None = None,
         opt_outs: object | None = None,
+        contacts: Contacts | None = None,
         acquired_from: Bound | None = None,
         acquired_before: Bound | None = None,
         observed_from: Bound | None = None,
@@ -101,6 +101,8 @@ class FirstPurchases(Spells):
             In days; None takes the length of the first interval.
         opt_outs
             A frame with the same `customer` and `date` columns: the competing event ``"opt-out"``.
+        contacts
+            `Contacts` made while customers waited: covariates that change with time.
         acquired_from, acquired_before
             Only customers whose first purchase lies in [from, before) count. In a log that starts
             in the middle of things, first purchases in its first months are often not the first:
@@ -148,23 +150,33 @@ class FirstPurchases(Spells):
         people, waits = people[waits.seen].reset_index(drop=True), waits.only_seen()
         longest = horizon or max(float(waits.stop.max()), 1.0)
         cuts = interval_ends(intervals, longest, 1.0) if like is None else like.cuts
-        wanted = None if like is None else [n for n in like.features if n not in engagement]
+        changing = {*engagement, *(contacts.names if contacts else ())}
+        wanted = None if like is None else [n for n in like.features if n not in changing]
         coded = _covariates(log, people, profile, basket, last, wanted)
         starts = np.concatenate([[0.0], cuts[:-1]])
         back = float(cuts[0]) * step if lookback is None else float(lookback)
         flags = [engaged(read(f), people, starts * step, back, last) for f in engagement.values()]
         markets, of = np.unique(people[MARKET].to_numpy(dtype=str), return_inverse=True)
+        episodes = waits.episodes(of, coded.values, flags, starts, people[CUSTOMER])
+        if contacts:
+            when = contacts.waits(read(contacts.frame), people, waits.stop, step)
+            names = people[CUSTOMER].astype(str).to_numpy(dtype=object)
+            episodes = contacts.split(episodes, pd.Series(when, index=names))
         rows = layout(
-            waits.episodes(of, coded.values, flags, starts, people[CUSTOMER]),
+            episodes,
             markets=list(markets),
-            features=(*coded.names, *engagement),
-            kinds=(*coded.kinds, *[INDICATOR] * len(engagement)),
+            features=(*coded.names, *engagement, *(contacts.names if contacts else ())),
+            kinds=(
+                *coded.kinds,
+                *[INDICATOR] * len(engagement),
+                *(contacts.kinds if contacts else ()),
+            ),
             causes=["second purchase", *(["opt-out"] if opt_outs is not None else [])],
             cuts=cuts,
             unit=noun,
             resolution=1.0,
         )
-        return cls(rows)
+        return cls(contacts.marked(rows) if contacts else rows)
 
 
 def _unit(unit: str) -> tuple[str, int]:

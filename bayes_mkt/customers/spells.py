@@ -30,6 +30,9 @@ CELL: Final = "cell"
 INTERVAL: Final = "interval"
 ROW: Final = "row"
 
+CONTACT_END: Final = "contact_end"
+CONTACT_MARKS: Final = ("contact_reach", "contacts_randomised")
+
 VARIABLES: Final[dict[str, tuple[str, ...]]] = {
     "features": (CELL, FEATURE),
     "market_of_cell": (CELL,),
@@ -97,7 +100,9 @@ class Spells:
         `cause`, `customer`, and `interval`, the ends of the pieces on which hazards are constant.
         Attributes `unit` (of time), `resolution` (an event is known to lie in (duration -
         resolution, duration]; 0 means exactly at it) and `episodic` (1 where covariates change
-        in a spell).
+        in a spell). Where there are contacts: the coordinate `contact_end` (feature), up to which
+        wait a covariate's contacts were made, and the attributes `contact_reach` and
+        `contacts_randomised`.
 
     Raises
     ------
@@ -352,12 +357,15 @@ def _tidy(data: xr.Dataset) -> xr.Dataset:
     }
     coords["kind"] = (FEATURE, np.asarray(data["kind"].values, dtype=np.str_))
     coords[INTERVAL] = np.asarray(data[INTERVAL].values, dtype=float)
+    if CONTACT_END in data.coords:
+        coords[CONTACT_END] = (FEATURE, np.asarray(data[CONTACT_END].values, dtype=float))
     _check({name: values for name, (_, values, _) in variables.items()}, coords, data.attrs)
     attrs = {
         "unit": str(data.attrs["unit"]),
         "resolution": float(data.attrs["resolution"]),
         "episodic": int(data.attrs["episodic"]),
         "spells": int(data.attrs["spells"]),
+        **{name: data.attrs[name] for name in CONTACT_MARKS if name in data.attrs},
     }
     return xr.Dataset(variables, coords=coords, attrs=attrs)
 
