@@ -18,6 +18,8 @@ from .customers.hazard import SecondPurchase as SecondPurchase
 from .customers.history import CustomerHistory as CustomerHistory
 from .customers.history import Holdout as Holdout
 from .customers.lifetime import Lifetime as Lifetime
+from .customers.outlook import being_lost as being_lost
+from .customers.outlook import going_cold as going_cold
 from .customers.parametric import ParametricSurvival as ParametricSurvival
 from .customers.purchases import BGNBD as BGNBD
 from .customers.purchases import MBGNBD as MBGNBD
