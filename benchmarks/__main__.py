@@ -15,6 +15,7 @@ NAMES = (
     "calibration",
     "gradient",
     "growth",
+    "hazard_coverage",
     "refit",
     "refutation",
     "roi_coverage",
