@@ -11,7 +11,6 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_mkt.customers.coding import INDICATOR
 from bayes_mkt.customers.spells import CONTACT_END, CONTACT_MARKS, Episodes, Spells
 from bayes_mkt.dims import FEATURE
 from bayes_mkt.errors import DataError, SpecError
@@ -75,13 +74,8 @@ class Contacts:
         lows = [0.0, *(self.ends[:-1] + 1.0)]
         return tuple(f"{PREFIX}{a:g}-{b:g}" for a, b in zip(lows, self.ends.tolist(), strict=True))
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of the covariates."""
-        return (INDICATOR,) * len(self.names)
-
-    def waits(self, log: Transactions, people: pd.DataFrame, stop: Array, step: int) -> Array:
-        """Return the wait at which each customer is contacted (customer,); infinite for nobody.
+    def waits(self, log: Transactions, people: pd.DataFrame, stop: Array, step: int) -> pd.Series:
+        """Return the wait at which each customer is contacted, by label; infinite for none.
 
         Raises
         ------
@@ -112,7 +106,7 @@ class Contacts:
             )
         out = np.full(len(people), np.inf)
         out[row] = wait
-        return out
+        return pd.Series(out, index=people[CUSTOMER].astype(str).to_numpy(dtype=object))
 
     def split(self, episodes: Episodes, waits: pd.Series) -> Episodes:
         """Return episodes cut where a contact begins and ends to act, with its covariates.

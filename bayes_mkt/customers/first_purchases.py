@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_mkt.customers.buyers import (
@@ -27,6 +26,9 @@ from bayes_mkt.customers.waits import Waits
 from bayes_mkt.days import Bound, day_number
 from bayes_mkt.errors import SpecError
 from bayes_mkt.transactions import CUSTOMER, MARKET, Returns, Transactions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["FirstPurchases"]
 
@@ -150,7 +152,7 @@ class FirstPurchases(Spells):
         people, waits = people[waits.seen].reset_index(drop=True), waits.only_seen()
         longest = horizon or max(float(waits.stop.max()), 1.0)
         cuts = interval_ends(intervals, longest, 1.0) if like is None else like.cuts
-        changing = {*engagement, *(contacts.names if contacts else ())}
+        changing = (*engagement, *(contacts.names if contacts else ()))
         wanted = None if like is None else [n for n in like.features if n not in changing]
         coded = _covariates(log, people, profile, basket, last, wanted)
         starts = np.concatenate([[0.0], cuts[:-1]])
@@ -160,22 +162,13 @@ class FirstPurchases(Spells):
         episodes = waits.episodes(of, coded.values, flags, starts, people[CUSTOMER])
         if contacts:
             when = contacts.waits(read(contacts.frame), people, waits.stop, step)
-            names = people[CUSTOMER].astype(str).to_numpy(dtype=object)
-            episodes = contacts.split(episodes, pd.Series(when, index=names))
+            episodes = contacts.split(episodes, when)
+        causes = ["second purchase", *(["opt-out"] if opt_outs is not None else [])]
         rows = layout(
-            episodes,
-            markets=list(markets),
-            features=(*coded.names, *engagement, *(contacts.names if contacts else ())),
-            kinds=(
-                *coded.kinds,
-                *[INDICATOR] * len(engagement),
-                *(contacts.kinds if contacts else ()),
-            ),
-            causes=["second purchase", *(["opt-out"] if opt_outs is not None else [])],
-            cuts=cuts,
-            unit=noun,
-            resolution=1.0,
-        )
+            episodes, markets=list(markets), features=(*coded.names, *changing),
+            kinds=(*coded.kinds, *[INDICATOR] * len(changing)), causes=causes, cuts=cuts,
+            unit=noun, resolution=1.0,
+        )  # fmt: skip
         return cls(contacts.marked(rows) if contacts else rows)
 
 

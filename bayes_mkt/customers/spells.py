@@ -100,9 +100,8 @@ class Spells:
         `cause`, `customer`, and `interval`, the ends of the pieces on which hazards are constant.
         Attributes `unit` (of time), `resolution` (an event is known to lie in (duration -
         resolution, duration]; 0 means exactly at it) and `episodic` (1 where covariates change
-        in a spell). Where there are contacts: the coordinate `contact_end` (feature), up to which
-        wait a covariate's contacts were made, and the attributes `contact_reach` and
-        `contacts_randomised`.
+        in a spell). With contacts: the coordinate `contact_end` (feature), up to which wait they
+        were made, and the attributes `contact_reach` and `contacts_randomised`.
 
     Raises
     ------

@@ -148,30 +148,20 @@ def second_purchases(
     log_hazard = _curve(-(-follow_up // interval), interval, median)[None, :] + deviation[:, None]
     logit = np.log(never / (1 - never)) if never else -np.inf
     never_logit = logit + (0.3 * rng.normal(size=markets) if never else np.zeros(markets))
-    first = np.sort(rng.integers(0, days, size=customers))
-    first = first[rng.permutation(customers)]
+    first = np.sort(rng.integers(0, days, size=customers))[rng.permutation(customers)]
     stays = rng.random(customers) < 1.0 / (1.0 + np.exp(never_logit[market]))
     visited = rng.random((customers, days + 2 * follow_up)) < visits
     observed = days + follow_up - first
-    delay, lift = _assigned(seeds.generator(seed, f"{STREAM}: contacts"), customers, contacts or {})
-    boost = (delay, lift, reach)
+    boost = (*_assigned(seed, customers, contacts or {}), reach)
     wait = _waits(
         rng, log_hazard[market], linear, stays, visited, first, observed, interval, visit_effect,
         boost,
     )  # fmt: skip
-    reached = np.flatnonzero((delay < observed) & ((wait == 0) | (wait > delay)))
-    made = pd.DataFrame(
-        {
-            "customer": _ids(reached),
-            "date": pd.Timestamp(start)
-            + pd.to_timedelta((first + delay)[reached].astype(int), unit="D"),
-        }
-    )
+    reached = np.flatnonzero((boost[0] < observed) & ((wait == 0) | (wait > boost[0])))
+    made = _dated(reached, (first + boost[0])[reached], start)
     frame = _log(rng, first, wait, market, age, category, observed, start)
     who, when = np.nonzero(visited[:, : days + follow_up])
-    engagement = pd.DataFrame(
-        {"customer": _ids(who), "date": pd.Timestamp(start) + pd.to_timedelta(when, unit="D")}
-    )
+    engagement = _dated(who, when, start)
     end = pd.Timestamp(start) + pd.Timedelta(days=days + follow_up - 1)
     truth = _truth(log_hazard, visit_effect, never_logit, linear, market, interval)
     truth.attrs = {"seed": seed, "end": str(end.date())}
@@ -188,10 +178,15 @@ def second_purchases(
     return SimulatedPurchases(frame, engagement, truth, columns, made)
 
 
-def _assigned(
-    rng: np.random.Generator, customers: int, contacts: Mapping[int, float]
-) -> tuple[Array, Array]:
+def _dated(who: Array, day: Array, start: str) -> pd.DataFrame:
+    """Return events of customers on days."""
+    when = pd.Timestamp(start) + pd.to_timedelta(day.astype(int), unit="D")
+    return pd.DataFrame({"customer": _ids(who), "date": when})
+
+
+def _assigned(seed: int, customers: int, contacts: Mapping[int, float]) -> tuple[Array, Array]:
     """Return the day of contact of each customer, infinite for none, and its effect."""
+    rng = seeds.generator(seed, f"{STREAM}: contacts")
     days = np.array([*contacts, np.inf])
     lifts = np.array([*contacts.values(), 0.0])
     arm = rng.integers(0, len(days), size=customers)
