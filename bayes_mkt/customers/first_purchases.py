@@ -135,14 +135,9 @@ class FirstPurchases(Spells):
         noun, step = _unit(unit)
         profile, basket, engagement = list(profile), list(basket), dict(engagement or {})
         log = Transactions.from_frame(
-            transactions,
-            customer=customer,
-            date=date,
-            amount=amount,
-            market=market,
-            keep=dict.fromkeys([*profile, *basket]),
-            returns=returns,
-        )
+            transactions, customer=customer, date=date, amount=amount, market=market,
+            keep=dict.fromkeys([*profile, *basket]), returns=returns,
+        )  # fmt: skip
         last = day_number(log.last if end is None else end, "end")
         read = partial(Transactions.from_frame, customer=customer, date=date)
         people = acquired(read_buyers(log, last, profile), acquired_from, acquired_before)
