@@ -22,6 +22,7 @@ NAMES = (
     "geolift",
     "gradient",
     "growth",
+    "hazard_coverage",
     "logistic_growth",
     "market_coverage",
     "purchases",

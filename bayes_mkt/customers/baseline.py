@@ -63,11 +63,12 @@ def common_curve(spec: Any, cuts: Array) -> Tensor:
         return level[None]
     sd = spec.prior("baseline_sd").variable("baseline_sd")
     if spec.baseline == "hsgp":
-        return level + sd * _smooth(spec, cuts)
+        return level + _smooth(spec, cuts, sd)
     basis = walk_basis(len(cuts))
     pm.modelcontext(None).add_coord("walk", np.arange(basis.shape[1]))
     step = pm.Normal("baseline_step", 0.0, 1.0, dims="walk")
-    return level + sd * pt.dot(pm.Data("walk_basis", basis), step)
+    # The SD multiplies each step itself, so that the sampler sees effects with their spread.
+    return level + pt.dot(pm.Data("walk_basis", basis), sd * step)
 
 
 def market_curves(spec: Any, intervals: int) -> Tensor | None:
@@ -82,16 +83,16 @@ def market_curves(spec: Any, intervals: int) -> Tensor | None:
     pm.modelcontext(None).add_coord("shape", np.arange(basis.shape[1]))
     sd = spec.prior("shape_sd").variable("shape_sd")
     offset = pm.Normal("shape_offset", 0.0, 1.0, dims=(MARKET, "shape"))
-    return curve + sd * pt.dot(offset, pm.Data("shape_basis", basis).T)
+    return curve + pt.dot(sd * offset, pm.Data("shape_basis", basis).T)
 
 
-def _smooth(spec: Any, cuts: Array) -> Tensor:
-    """Return a Gaussian process of unit variance over the intervals, by Hilbert space basis."""
+def _smooth(spec: Any, cuts: Array, sd: Tensor) -> Tensor:
+    """Return a Gaussian process over the intervals, by Hilbert space basis."""
     middle = 0.5 * (np.concatenate([[0.0], cuts[:-1]]) + cuts) / cuts[-1]
     scale = spec.prior("lengthscale").variable("lengthscale")
     process = pm.gp.HSGP(m=[HSGP_TERMS], c=1.5, cov_func=pm.gp.cov.Matern32(1, ls=scale))
     basis, root = process.prior_linearized((middle - 0.5)[:, None])
-    pm.modelcontext(None).add_coord("walk", np.arange(HSGP_TERMS))
-    step = pm.Normal("baseline_step", 0.0, 1.0, dims="walk")
+    pm.modelcontext(None).add_coord("wave", np.arange(HSGP_TERMS))
+    step = pm.Normal("baseline_step", 0.0, 1.0, dims="wave")
     # Centred, as the walk is: the level is a variable of its own.
-    return pt.dot(basis - basis.mean(axis=0), root * step)
+    return pt.dot(basis - basis.mean(axis=0), (sd * root) * step)

@@ -9,9 +9,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_mkt.customers.effects import Coding
+from bayes_mkt.customers.groups import By, group_weights
 from bayes_mkt.customers.predict import averaged, check_times, labelled
+from bayes_mkt.customers.risks import CompetingRisks, by_cause
 from bayes_mkt.customers.spells import Spells
-from bayes_mkt.customers.survival import By, group_weights
 from bayes_mkt.dims import FEATURE
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, usable
@@ -29,7 +30,8 @@ def hazard_ratio(
     Parameters
     ----------
     fit
-        A fitted `SecondPurchase`, `Churn`, or `ParametricSurvival` with Weibull times.
+        A fitted `SecondPurchase`, `Churn`, or `ParametricSurvival` with Weibull times; of
+        `CompetingRisks`, the ratios of each cause, with a dimension `cause`.
     change
         Covariate -> d, in its own unit. By default 1 for indicators, for numbers their SD.
     allow_unconverged
@@ -50,6 +52,10 @@ def hazard_ratio(
     An association given the other covariates; causal only for what was randomised.
     """
     marks = usable(fit, allow_unconverged)
+    if isinstance(fit.spec, CompetingRisks):
+        return by_cause(
+            fit, lambda part: hazard_ratio(part, change, allow_unconverged=True)
+        ).assign_attrs(**marks)
     distribution = getattr(fit.spec, "distribution", None)
     if distribution not in (None, "weibull"):
         raise SpecError(

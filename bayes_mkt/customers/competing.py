@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_mkt.customers.groups import By, group_weights
 from bayes_mkt.customers.predict import check_times, labelled, survival_parts
+from bayes_mkt.customers.risks import cause_fits
 from bayes_mkt.customers.spells import CAUSE, CELL, Spells
-from bayes_mkt.customers.survival import By, group_weights
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, usable
 
@@ -23,7 +24,7 @@ STEPS: Final = 200
 
 
 def competing_incidence(
-    fits: Mapping[str, Fit],
+    fits: Mapping[str, Fit] | Fit,
     times: Any = None,
     customers: Spells | None = None,
     by: By = "market",
@@ -41,8 +42,8 @@ def competing_incidence(
     Parameters
     ----------
     fits
-        Cause -> a fitted `SecondPurchase`, `Churn` or `ParametricSurvival` of
-        ``data.only(cause)``, of the same `data`.
+        A fitted `CompetingRisks`; or cause -> a fitted `SecondPurchase`, `Churn` or
+        `ParametricSurvival` of ``data.only(cause)``, of the same `data`.
     times
         Since the origin, ascending; None takes the ends of all intervals.
     customers, by, allow_unconverged
@@ -69,6 +70,8 @@ def competing_incidence(
     ----------
     Prentice and others (1978), Biometrics 34.
     """
+    if isinstance(fits, Fit):
+        fits = cause_fits(fits)
     marks: dict[str, str] = {}
     for fit in fits.values():
         marks |= usable(fit, allow_unconverged)
@@ -96,15 +99,49 @@ def competing_incidence(
     return array.assign_attrs(**attrs, **marks).rename("cumulative_incidence")
 
 
+def incidence_parts(
+    fit: Fit, data: Spells, times: Array, *, cells: Array | None = None
+) -> Iterator[tuple[slice, Array, Array, Array]]:
+    """Yield what of each cause's incidence is yet to come, and survival, of cells, in batches.
+
+    Parameters
+    ----------
+    fit, data, times, cells
+        As in `survival_parts`; times begin with 0.
+
+    Yields
+    ------
+    draws, cells, to_come, survival
+        Slice of flattened ``chain x draw``; positions of cells; incidence after each time (draw,
+        cell, cause, time), the event of interest first, up to a constant: differences hold all
+        digits where next to nobody is left; survival (draw, cell, time).
+    """
+    parts = [survival_parts(part, data, times, cells=cells) for part in cause_fits(fit).values()]
+    for each in zip(*parts, strict=True):
+        where, chosen, alone = each[0]
+        if len(parts) == 1:
+            yield where, chosen, alone[:, :, None, :], alone
+            continue
+        stacked = np.stack([survival for _, _, survival in each], axis=2)
+        later = np.flip(np.cumsum(np.flip(_gains(stacked), axis=-1), axis=-1), axis=-1)
+        later = np.concatenate([later, np.zeros_like(later[..., :1])], axis=-1)
+        yield where, chosen, later, stacked.prod(axis=2)
+
+
 def _incidence(survival: Array) -> Array:
     """Return the incidence of causes (draw, cell, cause, time) from survival of each alone."""
+    gained = np.cumsum(_gains(survival), axis=-1)
+    return np.concatenate([np.zeros_like(gained[..., :1]), gained], axis=-1)
+
+
+def _gains(survival: Array) -> Array:
+    """Return by how much the incidence of causes rises from time to time."""
     total = -np.log(np.maximum(survival, 1e-300))
     steps = np.diff(total, axis=-1)
     both = steps.sum(axis=2, keepdims=True)
     share = np.divide(steps, both, out=np.zeros_like(steps), where=both > 0)
     before = np.exp(-total.sum(axis=2, keepdims=True)[..., :-1])
-    gained = np.cumsum(before * -np.expm1(-both) * share, axis=-1)
-    return np.concatenate([np.zeros_like(gained[..., :1]), gained], axis=-1)
+    return np.asarray(before * -np.expm1(-both) * share)
 
 
 def _same_customers(fits: Mapping[str, Fit]) -> Fit:

@@ -19,6 +19,7 @@ from bayes_mkt.customers.buyers import (
     with_opt_outs,
 )
 from bayes_mkt.customers.coding import INDICATOR, Coded, code
+from bayes_mkt.customers.contacts import Contacts
 from bayes_mkt.customers.intervals import interval_ends
 from bayes_mkt.customers.spells import Spells, layout
 from bayes_mkt.customers.waits import Waits
@@ -67,6 +68,7 @@ class FirstPurchases(Spells):
         engagement: Mapping[str, object] | None = None,
         lookback: int | None = None,
         opt_outs: object | None = None,
+        contacts: Contacts | None = None,
         acquired_from: Bound | None = None,
         acquired_before: Bound | None = None,
         observed_from: Bound | None = None,
@@ -101,6 +103,8 @@ class FirstPurchases(Spells):
             In days; None takes the length of the first interval.
         opt_outs
             A frame with the same `customer` and `date` columns: the competing event ``"opt-out"``.
+        contacts
+            `Contacts` made while customers waited: covariates that change with time.
         acquired_from, acquired_before
             Only customers whose first purchase lies in [from, before) count. In a log that starts
             in the middle of things, first purchases in its first months are often not the first:
@@ -131,14 +135,9 @@ class FirstPurchases(Spells):
         noun, step = _unit(unit)
         profile, basket, engagement = list(profile), list(basket), dict(engagement or {})
         log = Transactions.from_frame(
-            transactions,
-            customer=customer,
-            date=date,
-            amount=amount,
-            market=market,
-            keep=dict.fromkeys([*profile, *basket]),
-            returns=returns,
-        )
+            transactions, customer=customer, date=date, amount=amount, market=market,
+            keep=dict.fromkeys([*profile, *basket]), returns=returns,
+        )  # fmt: skip
         last = day_number(log.last if end is None else end, "end")
         read = partial(Transactions.from_frame, customer=customer, date=date)
         people = acquired(read_buyers(log, last, profile), acquired_from, acquired_before)
@@ -148,23 +147,24 @@ class FirstPurchases(Spells):
         people, waits = people[waits.seen].reset_index(drop=True), waits.only_seen()
         longest = horizon or max(float(waits.stop.max()), 1.0)
         cuts = interval_ends(intervals, longest, 1.0) if like is None else like.cuts
-        wanted = None if like is None else [n for n in like.features if n not in engagement]
+        changing = (*engagement, *(contacts.names if contacts else ()))
+        wanted = None if like is None else [n for n in like.features if n not in changing]
         coded = _covariates(log, people, profile, basket, last, wanted)
         starts = np.concatenate([[0.0], cuts[:-1]])
         back = float(cuts[0]) * step if lookback is None else float(lookback)
         flags = [engaged(read(f), people, starts * step, back, last) for f in engagement.values()]
         markets, of = np.unique(people[MARKET].to_numpy(dtype=str), return_inverse=True)
+        episodes = waits.episodes(of, coded.values, flags, starts, people[CUSTOMER])
+        if contacts:
+            when = contacts.waits(read(contacts.frame), people, waits.stop, step)
+            episodes = contacts.split(episodes, when)
+        causes = ["second purchase", *(["opt-out"] if opt_outs is not None else [])]
         rows = layout(
-            waits.episodes(of, coded.values, flags, starts, people[CUSTOMER]),
-            markets=list(markets),
-            features=(*coded.names, *engagement),
-            kinds=(*coded.kinds, *[INDICATOR] * len(engagement)),
-            causes=["second purchase", *(["opt-out"] if opt_outs is not None else [])],
-            cuts=cuts,
-            unit=noun,
-            resolution=1.0,
-        )
-        return cls(rows)
+            episodes, markets=list(markets), features=(*coded.names, *changing),
+            kinds=(*coded.kinds, *[INDICATOR] * len(changing)), causes=causes, cuts=cuts,
+            unit=noun, resolution=1.0,
+        )  # fmt: skip
+        return cls(contacts.marked(rows) if contacts else rows)
 
 
 def _unit(unit: str) -> tuple[str, int]:

@@ -15,7 +15,16 @@ from bayes_mkt.customers.baseline import common_curve, market_curves
 from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
 from bayes_mkt.customers.never import NEVER_PRIORS, check_never, never_share
 from bayes_mkt.customers.points import Points, locate
-from bayes_mkt.customers.rows import Never, log_density, log_event, log_survival
+from bayes_mkt.customers.rows import (
+    BY_ROW,
+    ENDED,
+    OPEN,
+    Never,
+    log_density,
+    log_event,
+    log_survival,
+    observe,
+)
 from bayes_mkt.customers.spells import CELL, INTERVAL, Spells, check_events, crude_rate
 from bayes_mkt.dims import FEATURE, MARKET
 from bayes_mkt.errors import SpecError
@@ -108,7 +117,7 @@ class HazardModel:
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
 
     on_demand: ClassVar[frozenset[str]] = frozenset(
-        {"survival", "log_hazard", "linear_predictor", "never_probability"}
+        {"survival", "log_hazard", "linear_predictor", "never_probability", *BY_ROW.values()}
     )
 
     def __post_init__(self) -> None:
@@ -141,26 +150,29 @@ class HazardModel:
             If the specification doesn't fit the data.
         """
         self.check(data)
-        coords = {
-            MARKET: list(data.markets),
-            FEATURE: list(data.features),
-            INTERVAL: data.cuts,
-        }
-        with pm.Model(coords=coords) as model:
-            market = pm.Data("market_of_cell", data.data["market_of_cell"].values)
-            design = pm.Data("features", Coding.of(data).apply(data))
-            log_hazard = self._log_hazard(data)
-            linear = self._linear(data, design)
-            never = never_share(self, data, design, market)
-            clock = _Clock.of(log_hazard, market)
-            _likelihood(data, clock, linear, never)
-            moments = locate(data.cuts, data.cuts)
-            piece = pm.Data("moment_piece", moments.piece)
-            part = pm.Data("moment_part", moments.part)
-            total = pt.exp(linear)[:, None] * clock.grid(piece, part)
-            by_cell = None if never is None else never[:, None]
-            pm.Deterministic("survival", pt.exp(log_survival(total, by_cell)))
+        with pm.Model(coords=self.coords(data)) as model:
+            self.add(data)
         return model
+
+    def coords(self, data: Spells) -> dict[str, Any]:
+        """Return the coordinates that `add` needs in the model."""
+        return {MARKET: list(data.markets), FEATURE: list(data.features), INTERVAL: data.cuts}
+
+    def add(self, data: Spells) -> None:
+        """Add variables and likelihood to the model in context."""
+        market = pm.Data("market_of_cell", data.data["market_of_cell"].values)
+        design = pm.Data("features", Coding.of(data).apply(data))
+        log_hazard = self._log_hazard(data)
+        linear = self._linear(data, design)
+        never = never_share(self, data, design, market)
+        clock = _Clock.of(log_hazard, market)
+        _likelihood(data, clock, linear, never)
+        moments = locate(data.cuts, data.cuts)
+        piece = pm.Data("moment_piece", moments.piece)
+        part = pm.Data("moment_part", moments.part)
+        total = pt.exp(linear)[:, None] * clock.grid(piece, part)
+        by_cell = None if never is None else never[:, None]
+        pm.Deterministic("survival", pt.exp(log_survival(total, by_cell)))
 
     def _log_hazard(self, data: Spells) -> Tensor:
         """Return the log of each interval's hazard at x = 0, (market, interval)."""
@@ -258,18 +270,18 @@ def _likelihood(data: Spells, clock: _Clock, linear: Tensor, never: Never | None
     rows = data.data
     happened = rows["event"].values > 0
     rate = pt.exp(linear)
-    for name, chosen in (("ended", happened), ("open", ~happened)):
+    for name, chosen in ((ENDED, happened), (OPEN, ~happened)):
         if not chosen.any():
             continue
         end = locate(data.cuts, rows["duration"].values[chosen])
         cell = pm.Data(f"{name}_cell", rows["cell_of_row"].values[chosen])
         count = pm.Data(f"{name}_count", rows["count"].values[chosen])
-        share = _share(data, end) if name == "ended" else np.zeros(1)
+        share = _share(data, end) if name == ENDED else np.zeros(1)
         piece = pm.Data(f"{name}_piece", end.piece)
         part = pm.Data(f"{name}_part", end.part - share)
         before = rate[cell] * clock.at(cell, piece, part)
         some = None if never is None else never[cell]
-        if name == "open":
+        if name == OPEN:
             value = log_survival(before, some)
         else:
             where = clock.market[cell] * clock.intervals + piece
@@ -288,7 +300,7 @@ def _likelihood(data: Spells, clock: _Clock, linear: Tensor, never: Never | None
                 pm.Data(f"{name}_entry_part", start.part),
             )
             value = value - log_survival(rate[cell] * clock.at(cell, *point), some)
-        pm.Potential(f"{name}_spells", pt.dot(count, value))
+        observe(name, count, value)
 
 
 def _share(data: Spells, end: Points) -> np.ndarray:

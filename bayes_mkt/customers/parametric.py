@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
 from bayes_mkt.customers.never import NEVER_PRIORS, check_never, never_share
-from bayes_mkt.customers.rows import Never, log_density, log_event, log_survival
+from bayes_mkt.customers.rows import (
+    BY_ROW,
+    ENDED,
+    OPEN,
+    Never,
+    log_density,
+    log_event,
+    log_survival,
+    observe,
+)
 from bayes_mkt.customers.spells import Spells, check_events, crude_rate
 from bayes_mkt.dims import FEATURE, MARKET
 from bayes_mkt.errors import SpecError
@@ -93,7 +102,7 @@ class ParametricSurvival:
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
 
     on_demand: ClassVar[frozenset[str]] = frozenset(
-        {"survival", "linear_predictor", "never_probability"}
+        {"survival", "linear_predictor", "never_probability", *BY_ROW.values()}
     )
 
     def __post_init__(self) -> None:
@@ -129,31 +138,37 @@ class ParametricSurvival:
             If the specification doesn't fit the data.
         """
         self.check(data)
-        with pm.Model(coords={MARKET: list(data.markets), FEATURE: list(data.features)}) as model:
-            market = pm.Data("market_of_cell", data.data["market_of_cell"].values)
-            design = pm.Data("features", Coding.of(data).apply(data))
-            scale = pm.Data("log_scale", -np.log(crude_rate(data)))
-            location = self.prior("intercept").variable("intercept") + scale
-            location = location + pt.zeros(design.shape[0])
-            if data.features:
-                location = location + pt.dot(design, effects(self, data))
-            if len(data.markets) > 1 and self.markets == "level":
-                sd = self.prior("market_sd").variable("market_sd")
-                location = (
-                    location + (sd * pm.Normal("market_offset", 0.0, 1.0, dims=MARKET))[market]
-                )
-            pm.Deterministic("linear_predictor", location)
-            shape = self.prior("shape").variable("shape")
-            never = never_share(self, data, design, market)
-            _likelihood(data, _Curve(self.distribution, location, shape), never)
-            moment = pm.Data("moment", data.cuts)
-            positive = moment > 0
-            log_time = pt.log(pt.switch(positive, moment, 1.0))
-            z = shape * (log_time[None, :] - location[:, None])
-            total = pt.switch(positive[None, :], -LOG_SURVIVAL[self.distribution](z), 0.0)
-            by_cell = None if never is None else never[:, None]
-            pm.Deterministic("survival", pt.exp(log_survival(total, by_cell)))
+        with pm.Model(coords=self.coords(data)) as model:
+            self.add(data)
         return model
+
+    def coords(self, data: Spells) -> dict[str, Any]:
+        """Return the coordinates that `add` needs in the model."""
+        return {MARKET: list(data.markets), FEATURE: list(data.features)}
+
+    def add(self, data: Spells) -> None:
+        """Add variables and likelihood to the model in context."""
+        market = pm.Data("market_of_cell", data.data["market_of_cell"].values)
+        design = pm.Data("features", Coding.of(data).apply(data))
+        scale = pm.Data("log_scale", -np.log(crude_rate(data)))
+        location = self.prior("intercept").variable("intercept") + scale
+        location = location + pt.zeros(design.shape[0])
+        if data.features:
+            location = location + pt.dot(design, effects(self, data))
+        if len(data.markets) > 1 and self.markets == "level":
+            sd = self.prior("market_sd").variable("market_sd")
+            location = location + (sd * pm.Normal("market_offset", 0.0, 1.0, dims=MARKET))[market]
+        pm.Deterministic("linear_predictor", location)
+        shape = self.prior("shape").variable("shape")
+        never = never_share(self, data, design, market)
+        _likelihood(data, _Curve(self.distribution, location, shape), never)
+        moment = pm.Data("moment", data.cuts)
+        positive = moment > 0
+        log_time = pt.log(pt.switch(positive, moment, 1.0))
+        z = shape * (log_time[None, :] - location[:, None])
+        total = pt.switch(positive[None, :], -LOG_SURVIVAL[self.distribution](z), 0.0)
+        by_cell = None if never is None else never[:, None]
+        pm.Deterministic("survival", pt.exp(log_survival(total, by_cell)))
 
 
 LOG_SURVIVAL: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
@@ -198,7 +213,7 @@ def _likelihood(data: Spells, curve: _Curve, never: Never | None) -> None:
     """Add the log-likelihood of the rows, each as often as it occurs."""
     rows = data.data
     happened = rows["event"].values > 0
-    for name, chosen in (("ended", happened), ("open", ~happened)):
+    for name, chosen in ((ENDED, happened), (OPEN, ~happened)):
         if not chosen.any():
             continue
         cell = pm.Data(f"{name}_cell", rows["cell_of_row"].values[chosen])
@@ -206,7 +221,7 @@ def _likelihood(data: Spells, curve: _Curve, never: Never | None) -> None:
         some = None if never is None else never[cell]
         times = rows["duration"].values[chosen]
         total = curve.total(name, cell, times)
-        if name == "open":
+        if name == OPEN:
             value = log_survival(total, some)
         elif data.resolution > 0:
             before = curve.total("before", cell, times - data.resolution)
@@ -218,4 +233,4 @@ def _likelihood(data: Spells, curve: _Curve, never: Never | None) -> None:
         entry = rows["entry"].values[chosen]
         if (entry > 0).any():
             value = value - log_survival(curve.total(f"{name}_entry", cell, entry), some)
-        pm.Potential(f"{name}_spells", pt.dot(count, value))
+        observe(name, count, value)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bayes_mkt import seeds
 from bayes_mkt.customers.effects import Coding
 from bayes_mkt.customers.points import locate
+from bayes_mkt.customers.risks import CompetingRisks, cause_fits
 from bayes_mkt.customers.spells import CELL, Spells
 from bayes_mkt.dims import MARKET, SAMPLE
 from bayes_mkt.errors import SpecError
@@ -36,7 +37,8 @@ def survival_parts(
     Parameters
     ----------
     fit
-        A fitted hazard or parametric model.
+        A fitted hazard or parametric model; of `CompetingRisks`, survival is the product of that
+        of the causes.
     data
         Whose covariates and markets; of markets that the fit doesn't know the deviations are drawn
         from their population.
@@ -54,6 +56,15 @@ def survival_parts(
     draws, cells, values
         Slice of flattened ``chain x draw``; positions of cells (cell,); values (draw, cell, time).
     """
+    if isinstance(fit.spec, CompetingRisks):
+        parts = [
+            survival_parts(part, data, times, features=features, cells=cells)
+            for part in cause_fits(fit).values()
+        ]
+        for each in zip(*parts, strict=True):
+            where, part, first = each[0]
+            yield where, part, np.prod([first, *(other for _, _, other in each[1:])], axis=0)
+        return
     design = Coding.of(fit.data).apply(data) if features is None else features
     asked = np.arange(data.data.sizes[CELL]) if cells is None else cells
     posterior, market = _posterior(fit, data)
@@ -162,7 +173,7 @@ def _posterior(fit: Fit, data: Spells) -> tuple[xr.Dataset, Array]:
             f"The model was fitted on one market, {known[0]!r}; nothing says how {unknown[0]!r} "
             "differs from it."
         )
-    rng = seeds.generator(fit.seed, "new markets")
+    rng = seeds.generator(fit.seed, f"new markets: {fit.data.causes[0]}")
     return _extended(posterior, varied, MARKET, len(unknown), rng), market
 
 
@@ -189,7 +200,9 @@ def _with_frailty(fit: Fit, data: Spells, posterior: xr.Dataset, cells: Array) -
     }
     position = np.array([seen.get(key, -1) for key in _cell_keys(data, cells)])
     old = posterior["frailty_offset"].transpose(*SAMPLE, CELL).to_numpy()
-    fresh = seeds.generator(fit.seed, "new cells").normal(size=(*old.shape[:2], len(cells)))
+    fresh = seeds.generator(fit.seed, f"new cells: {fit.data.causes[0]}").normal(
+        size=(*old.shape[:2], len(cells))
+    )
     values = np.where(position >= 0, old[:, :, position], fresh)
     kept = posterior.drop_vars("frailty_offset").drop_vars(CELL, errors="ignore")
     return kept.assign(frailty_offset=((*SAMPLE, CELL), values))

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+import pymc as pm
 import pytensor.tensor as pt
+
+# How rows end, each group with a log-likelihood of its own by row.
+ENDED: Final = "ended"
+OPEN: Final = "open"
+BY_ROW: Final = {ENDED: "ended_log_likelihood", OPEN: "open_log_likelihood"}
 
 # A PyTensor variable; PyTensor's own types are too partial to help.
 Tensor = Any
@@ -49,3 +55,12 @@ def log_density(before: Tensor, log_rate: Tensor, never: Never | None) -> Tensor
     """Return the log density of an event at a time, given the log hazard there."""
     value = log_rate - before
     return value if never is None else value + never.some_day
+
+
+def observe(name: str, count: Tensor, each: Tensor) -> None:
+    """Add the log-likelihood of a group of rows to the model, each as often as it occurs.
+
+    What one customer of each row adds is kept by name, for whoever needs it customer by customer.
+    """
+    by_row = pm.Deterministic(BY_ROW[name], each)
+    pm.Potential(f"{name}_spells", pt.dot(count, by_row))

@@ -30,6 +30,9 @@ CELL: Final = "cell"
 INTERVAL: Final = "interval"
 ROW: Final = "row"
 
+CONTACT_END: Final = "contact_end"
+CONTACT_MARKS: Final = ("contact_reach", "contacts_randomised")
+
 VARIABLES: Final[dict[str, tuple[str, ...]]] = {
     "features": (CELL, FEATURE),
     "market_of_cell": (CELL,),
@@ -97,7 +100,8 @@ class Spells:
         `cause`, `customer`, and `interval`, the ends of the pieces on which hazards are constant.
         Attributes `unit` (of time), `resolution` (an event is known to lie in (duration -
         resolution, duration]; 0 means exactly at it) and `episodic` (1 where covariates change
-        in a spell).
+        in a spell). With contacts: the coordinate `contact_end` (feature), up to which wait they
+        were made, and the attributes `contact_reach` and `contacts_randomised`.
 
     Raises
     ------
@@ -246,8 +250,8 @@ def check_events(data: Spells) -> None:
     """Raise `SpecError` unless the data have events, of one kind."""
     if len(data.causes) > 1:
         raise SpecError(
-            f"The data have {len(data.causes)} kinds of events: {', '.join(data.causes)}. Give "
-            "data.only(cause), which counts the others as censored."
+            f"The data have {len(data.causes)} kinds of events: {', '.join(data.causes)}. Fit "
+            "CompetingRisks(), or data.only(cause), which counts the others as censored."
         )
     if data.events() == 0:
         raise SpecError(f"The data have no event {data.causes[0]!r}: there is nothing to fit.")
@@ -352,12 +356,15 @@ def _tidy(data: xr.Dataset) -> xr.Dataset:
     }
     coords["kind"] = (FEATURE, np.asarray(data["kind"].values, dtype=np.str_))
     coords[INTERVAL] = np.asarray(data[INTERVAL].values, dtype=float)
+    if CONTACT_END in data.coords:
+        coords[CONTACT_END] = (FEATURE, np.asarray(data[CONTACT_END].values, dtype=float))
     _check({name: values for name, (_, values, _) in variables.items()}, coords, data.attrs)
     attrs = {
         "unit": str(data.attrs["unit"]),
         "resolution": float(data.attrs["resolution"]),
         "episodic": int(data.attrs["episodic"]),
         "spells": int(data.attrs["spells"]),
+        **{name: data.attrs[name] for name in CONTACT_MARKS if name in data.attrs},
     }
     return xr.Dataset(variables, coords=coords, attrs=attrs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -10,16 +10,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_mkt import seeds
+from bayes_mkt.customers.competing import competing_incidence
+from bayes_mkt.customers.groups import By, group_weights
 from bayes_mkt.customers.predict import averaged, check_times, labelled
-from bayes_mkt.customers.spells import CELL, INTERVAL, Spells
-from bayes_mkt.dims import CUSTOMER, MARKET
+from bayes_mkt.customers.risks import CompetingRisks, cause_fits
+from bayes_mkt.customers.spells import INTERVAL, Spells
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, usable
 
 __all__ = ["cumulative_incidence", "hazard", "median_time", "never_return", "survival_function"]
 
 Array = NDArray[Any]
-By = Literal["market", "cell", "customer"]
 TIME = "time"
 PRIOR_DRAWS = 500
 INFORMED = 0.75  # share of the prior's variance that data must take away
@@ -38,7 +39,8 @@ def survival_function(
     Parameters
     ----------
     fit
-        A fitted `SecondPurchase`, `Churn` or `ParametricSurvival`.
+        A fitted `SecondPurchase`, `Churn` or `ParametricSurvival`; of `CompetingRisks`, the
+        probability that none of the events has come.
     times
         Since the spell's origin, ascending, up to the last interval's end; None takes the ends of
         all intervals.
@@ -87,8 +89,14 @@ def cumulative_incidence(
 ) -> xr.DataArray:
     """Return the probability of the event by some times, P(T <= t) = 1 - S(t).
 
-    Parameters, returns and raises are those of `survival_function`.
+    Parameters, returns and raises are those of `survival_function`. Of `CompetingRisks` it is the
+    probability that each cause has come, and come first, with a dimension `cause` before `time`;
+    see `competing_incidence`.
     """
+    if isinstance(fit.spec, CompetingRisks):
+        usable(fit, allow_unconverged)
+        parts = cause_fits(fit)
+        return competing_incidence(parts, times, customers, by, allow_unconverged=allow_unconverged)
     survived = survival_function(fit, times, customers, by, allow_unconverged=allow_unconverged)
     out = (1.0 - survived).assign_attrs(survived.attrs)
     return out.assign_attrs(long_name="Cumulative incidence").rename("cumulative_incidence")
@@ -103,7 +111,8 @@ def hazard(
 ) -> xr.DataArray:
     """Return the probability of the event in each interval, given none before it.
 
-    h_t = 1 - S(t) / S(t - 1), S the mean survival of the customers asked about. It falls over time
+    h_t = 1 - S(t) / S(t - 1), S the mean survival of the customers asked about; for a cause k of
+    `CompetingRisks` (F_k(t) - F_k(t - 1)) / S(t - 1), with a dimension `cause`. It falls over time
     also where no customer's own hazard does, as those who are left are less and less likely to
     come.
 
@@ -120,8 +129,15 @@ def hazard(
     survived = survival_function(fit, None, customers, by, allow_unconverged=allow_unconverged)
     values = survived.to_numpy()
     before = np.concatenate([np.ones_like(values[..., :1]), values[..., :-1]], axis=-1)
-    stay = np.divide(values, before, out=np.zeros_like(values), where=before > 0)
-    out = survived.rename({TIME: INTERVAL}).copy(data=1.0 - stay)
+    if isinstance(fit.spec, CompetingRisks):
+        came = cumulative_incidence(fit, None, customers, by, allow_unconverged=allow_unconverged)
+        steps = np.diff(came.to_numpy(), axis=-1, prepend=0.0)
+        before = np.broadcast_to(before[..., None, :], steps.shape)
+        values = np.divide(steps, before, out=np.ones_like(steps), where=before > 0)
+        out = came.rename({TIME: INTERVAL}).copy(data=values)
+    else:
+        stay = np.divide(values, before, out=np.zeros_like(values), where=before > 0)
+        out = survived.rename({TIME: INTERVAL}).copy(data=1.0 - stay)
     return out.assign_attrs(long_name="Hazard").rename("hazard")
 
 
@@ -218,26 +234,6 @@ def never_return(
     return out.assign_attrs(
         units="1", long_name="Share that never returns", seed=seed, **marks
     ).rename("never_return")
-
-
-def group_weights(data: Spells, by: By) -> tuple[Array, dict[str, Any]]:
-    """Return the weight of each cell in each group (group, cell), and the groups' coordinate."""
-    cells = data.data.sizes[CELL]
-    if by == "cell":
-        return np.eye(cells), {}
-    if by == "customer":
-        of = data.data["cell_of_customer"].values
-        weights = np.zeros((len(of), cells))
-        weights[np.arange(len(of)), of] = 1.0
-        return weights, {CUSTOMER: data.data[CUSTOMER].values}
-    if by != "market":
-        raise SpecError(f"by={by!r}: choose from 'market', 'cell', 'customer'.")
-    count = np.bincount(data.data["cell_of_row"].values, data.data["count"].values, minlength=cells)
-    market = data.data["market_of_cell"].values
-    weights = np.where(market[None, :] == np.arange(len(data.markets))[:, None], count, 0.0)
-    total = weights.sum(axis=1, keepdims=True)
-    weights = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-    return weights, {MARKET: list(data.markets)}
 
 
 def _times(fit: Fit, times: Any) -> Array:

@@ -11,7 +11,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_mkt.customers.predict import labelled, survival_parts
+from bayes_mkt.customers.competing import incidence_parts
+from bayes_mkt.customers.predict import labelled
 from bayes_mkt.customers.spells import Spells
 from bayes_mkt.days import Bound, day_number
 from bayes_mkt.dims import CUSTOMER
@@ -50,12 +51,15 @@ def contact_windows(
 
     For a customer whose wait is e so far, the window that starts a from now has
 
-        P(e + a < T <= e + a + length | T > e) = (S(e + a) - S(e + a + length)) / S(e).
+        P(e + a < T <= e + a + length | T > e) = (F(e + a + length) - F(e + a)) / S(e),
+
+    with F = 1 - S; of `CompetingRisks` F is the incidence of the first cause, such as a second
+    purchase before any opt-out.
 
     Parameters
     ----------
     fit
-        A fitted `SecondPurchase`, `Churn` or `ParametricSurvival`.
+        A fitted `SecondPurchase`, `Churn`, `ParametricSurvival` or `CompetingRisks`.
     customers
         Data whose customers without an event so far are asked about; None means the fit's.
     length, horizon
@@ -200,7 +204,8 @@ class _States:
         kept = np.ones(len(labels), dtype=bool)
         if ids is not None:
             wanted = [str(name) for name in ids]
-            unknown = [name for name in wanted if name not in set(labels.tolist())]
+            known = set(labels.tolist())
+            unknown = [name for name in wanted if name not in known]
             if unknown:
                 raise DataError(
                     f"customers {listed(map(repr, unknown))} are not among those without an event "
@@ -281,16 +286,15 @@ def _windows(
     cells = np.unique(states.cell)  # states are sorted by cell
     last = int(min(states.elapsed.max() + starts[-1] + length, fit.data.cuts[-1]))
     times = np.arange(last + 1, dtype=float)
-    for where, part, survival in survival_parts(fit, data, times, cells=cells):
+    for where, part, to_come, survival in incidence_parts(fit, data, times, cells=cells):
+        later = to_come[:, :, 0]
         low, high = np.searchsorted(states.cell, [part[0], part[-1] + 1])
         which = slice(int(low), int(high))
         cell = np.searchsorted(part, states.cell[which])[:, None]
         now = states.elapsed[which][:, None]
         begin, end = now + starts[None, :], now + starts[None, :] + length
         inside = end <= last
-        bought = (
-            survival[:, cell, np.minimum(begin, last)] - survival[:, cell, np.minimum(end, last)]
-        )
+        bought = later[:, cell, np.minimum(begin, last)] - later[:, cell, np.minimum(end, last)]
         values = bought / survival[:, cell, now]
         yield where, which, np.where(inside, values, np.nan)
 

@@ -50,12 +50,15 @@ class SimulatedPurchases:
         last day of observation.
     columns
         Keyword arguments of `FirstPurchases.from_transactions`.
+    contacts
+        One row for each contact made: `customer`, `date`.
     """
 
     frame: pd.DataFrame
     engagement: pd.DataFrame
     truth: xr.Dataset
     columns: Mapping[str, Any]
+    contacts: pd.DataFrame
 
 
 def second_purchases(
@@ -72,6 +75,8 @@ def second_purchases(
     visit_effect: float = 0.0,
     visits: float = 0.01,
     size_spread: float = 1.0,
+    contacts: Mapping[int, float] | None = None,
+    reach: int = 14,
     start: str = "2023-01-02",
 ) -> SimulatedPurchases:
     """Simulate first and second purchases of customers acquired over time in several markets.
@@ -79,11 +84,12 @@ def second_purchases(
     On each day d after the first purchase, in interval t, of a customer of market m who comes back
     some day and hasn't yet::
 
-        P(purchase) = 1 - exp(-exp(f_t + g_m + x'b + c w_d) / length),
+        P(purchase) = 1 - exp(-exp(f_t + g_m + x'b + c w_d + r_a k_d) / length),
         f_t: falls by 1.2 over the follow-up, with a bump of 0.8 about its first third,
         g_m ~ N(0, market_sd),   logit P(never) = logit(never) + v_m,  v_m ~ N(0, 0.3),
 
-    where w_d says whether the customer visited in the interval before. Customers are acquired
+    where w_d says whether the customer visited in the interval before, and k_d whether a contact
+    made on day a after the first purchase acts: a < d <= a + reach. Customers are acquired
     evenly over `days`; observation ends `follow_up` days after the last of them.
 
     Parameters
@@ -109,6 +115,12 @@ def second_purchases(
         Effect c of a visit in the interval before, and visits a day.
     size_spread
         SD of log market size.
+    contacts
+        Day a after the first purchase -> effect r_a of a contact then. Chance assigns each customer
+        to one of the days or to no contact, all equally likely; who has bought by then isn't
+        contacted. None contacts nobody.
+    reach
+        Days for which a contact acts.
     start
         First day.
 
@@ -136,19 +148,20 @@ def second_purchases(
     log_hazard = _curve(-(-follow_up // interval), interval, median)[None, :] + deviation[:, None]
     logit = np.log(never / (1 - never)) if never else -np.inf
     never_logit = logit + (0.3 * rng.normal(size=markets) if never else np.zeros(markets))
-    first = np.sort(rng.integers(0, days, size=customers))
-    first = first[rng.permutation(customers)]
+    first = np.sort(rng.integers(0, days, size=customers))[rng.permutation(customers)]
     stays = rng.random(customers) < 1.0 / (1.0 + np.exp(never_logit[market]))
     visited = rng.random((customers, days + 2 * follow_up)) < visits
     observed = days + follow_up - first
+    boost = (*_assigned(seed, customers, contacts or {}), reach)
     wait = _waits(
-        rng, log_hazard[market], linear, stays, visited, first, observed, interval, visit_effect
-    )
+        rng, log_hazard[market], linear, stays, visited, first, observed, interval, visit_effect,
+        boost,
+    )  # fmt: skip
+    reached = np.flatnonzero((boost[0] < observed) & ((wait == 0) | (wait > boost[0])))
+    made = _dated(reached, (first + boost[0])[reached], start)
     frame = _log(rng, first, wait, market, age, category, observed, start)
     who, when = np.nonzero(visited[:, : days + follow_up])
-    engagement = pd.DataFrame(
-        {"customer": _ids(who), "date": pd.Timestamp(start) + pd.to_timedelta(when, unit="D")}
-    )
+    engagement = _dated(who, when, start)
     end = pd.Timestamp(start) + pd.Timedelta(days=days + follow_up - 1)
     truth = _truth(log_hazard, visit_effect, never_logit, linear, market, interval)
     truth.attrs = {"seed": seed, "end": str(end.date())}
@@ -162,7 +175,22 @@ def second_purchases(
         "intervals": interval,
         "horizon": interval * log_hazard.shape[1],
     }
-    return SimulatedPurchases(frame, engagement, truth, columns)
+    return SimulatedPurchases(frame, engagement, truth, columns, made)
+
+
+def _dated(who: Array, day: Array, start: str) -> pd.DataFrame:
+    """Return events of customers on days."""
+    when = pd.Timestamp(start) + pd.to_timedelta(day.astype(int), unit="D")
+    return pd.DataFrame({"customer": _ids(who), "date": when})
+
+
+def _assigned(seed: int, customers: int, contacts: Mapping[int, float]) -> tuple[Array, Array]:
+    """Return the day of contact of each customer, infinite for none, and its effect."""
+    rng = seeds.generator(seed, f"{STREAM}: contacts")
+    days = np.array([*contacts, np.inf])
+    lifts = np.array([*contacts.values(), 0.0])
+    arm = rng.integers(0, len(days), size=customers)
+    return days[arm], lifts[arm]
 
 
 def _truth(
@@ -200,7 +228,7 @@ def _curve(intervals: int, length: int, median: float) -> Array:
 
 
 def _ids(numbers: Array) -> Array:
-    return np.char.add("c", np.char.zfill(np.asarray(numbers).astype(str), 7)).astype(object)
+    return np.array([f"c{number:07d}" for number in np.asarray(numbers).tolist()], dtype=object)
 
 
 def _waits(
@@ -213,6 +241,7 @@ def _waits(
     observed: Array,
     interval: int,
     visit_effect: float,
+    boost: tuple[Array, Array, int],
 ) -> Array:
     """Return days from first to second purchase, 0 where there is none by the end."""
     customers, intervals = log_hazard.shape
@@ -224,7 +253,9 @@ def _waits(
         t = (day - 1) // interval
         begins = first + t * interval  # the first day of the interval, before it: visits count
         recent = seen[row, begins + 1] - seen[row, np.maximum(begins + 1 - interval, 0)]
-        rate = np.exp(log_hazard[:, t] + linear + visit_effect * (recent > 0)) / interval
+        acts = (day > boost[0]) & (day <= boost[0] + boost[2])
+        log_rate = log_hazard[:, t] + linear + visit_effect * (recent > 0) + boost[1] * acts
+        rate = np.exp(log_rate) / interval
         bought = open_ & (day < observed) & (rng.random(customers) < -np.expm1(-rate))
         wait[bought] = day
         open_ &= ~bought

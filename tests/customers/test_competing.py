@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 import bayes_mkt as bm
-from tests.customers.hazards import stand_in
+from bayes_mkt.specs import from_table, to_table
+from tests.customers.hazards import at_a_point, small, stand_in
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,75 @@ def test_fits_must_be_of_the_causes_named(data: bm.FirstPurchases) -> None:
         bm.competing_incidence(swapped)
     with pytest.raises(bm.SpecError, match="two or more causes"):
         bm.competing_incidence({"opt-out": both["opt-out"]})
+
+
+# One specification of all causes.
+
+
+@pytest.fixture(scope="module")
+def joint(data: bm.FirstPurchases) -> bm.Fit:
+    """Draws of the prior of constant hazards of both causes."""
+    tight = {"baseline_level": bm.Prior("Normal", mu=0, sigma=0.4)}
+    spec = bm.CompetingRisks(other=bm.Churn(priors=tight, effects="normal"))
+    return stand_in(spec, data)
+
+
+def test_the_likelihood_is_the_sum_over_causes(data: bm.FirstPurchases) -> None:
+    spec = bm.CompetingRisks(models={"opt-out": bm.ParametricSurvival()})
+    model = spec.build(data)
+    assert {v.name for v in model.free_RVs} == {
+        "second purchase::baseline_level", "opt-out::intercept", "opt-out::shape",
+    }  # fmt: skip
+    names = [f"{c}::{k}_log_likelihood" for c in data.causes for k in ("ended", "open")]
+    found = at_a_point(model, names)
+    total = 0.0
+    for cause in data.causes:
+        rows = data.only(cause).data
+        for k, code in (("ended", 1), ("open", 0)):
+            count = rows["count"].values[rows["event"].values == code]
+            total += float(count @ found[f"{cause}::{k}_log_likelihood"])
+    assert float(found["potential"]) == pytest.approx(total, rel=1e-12)
+
+
+def test_answers_of_all_causes_add_up(joint: bm.Fit, data: bm.FirstPurchases) -> None:
+    assert set(joint.posterior) == {f"{c}::baseline_level" for c in data.causes}
+    came = bm.cumulative_incidence(joint, [10, 40])
+    assert came.dims == ("chain", "draw", "market", "cause", "time")
+    none = bm.survival_function(joint, [10, 40])
+    np.testing.assert_allclose(came.sum("cause") + none, 1.0, rtol=1e-9)
+    alone = {cause: bm.cause_specific(joint, cause) for cause in data.causes}
+    np.testing.assert_allclose(came, bm.competing_incidence(alone, [10, 40]), rtol=1e-12)
+    rates = bm.hazard(joint)
+    np.testing.assert_allclose(rates.sum("cause"), 1 - none[..., 1:], rtol=1e-9)
+
+
+def test_windows_count_purchases_that_come_before_an_opt_out(joint: bm.Fit) -> None:
+    stored, row, waited = joint.data.to_dataset(), 0, 20
+    earlier = stored.assign(elapsed=0 * stored["elapsed"] + waited)
+    customers = bm.FirstPurchases.from_dataset(earlier)
+    found = bm.contact_windows(joint, customers, length=5, horizon=10)
+    times = [waited + 1, waited + 6]
+    came = bm.cumulative_incidence(joint, times, by="customer").sel(cause="second purchase")
+    open_ = bm.survival_function(joint, [waited], by="customer")
+    exact = ((came[..., 1] - came[..., 0]) / open_[..., 0]).mean(("chain", "draw"))
+    assert float(found["probability"][row, 1]) == pytest.approx(float(exact[row]), rel=1e-9)
+
+
+def test_a_joint_specification_survives_a_table() -> None:
+    spec = bm.CompetingRisks(models={"opt-out": bm.Churn(frailty=True)})
+    again = from_table(to_table(spec))
+    assert again.of("opt-out").frailty
+    assert not again.other.frailty
+    assert "opt-out::survival" in again.on_demand
+    assert "opt-out::baseline_level" not in again.on_demand
+
+
+def test_what_has_one_cause_is_no_competition(data: bm.FirstPurchases, joint: bm.Fit) -> None:
+    with pytest.raises(bm.SpecError, match="one kind of event, 'event'"):
+        bm.CompetingRisks().build(small())
+    with pytest.raises(bm.SpecError, match="'refund', which isn't among the causes"):
+        bm.CompetingRisks(models={"refund": bm.Churn()}).build(data)
+    with pytest.raises(bm.SpecError, match="no model of a cause"):
+        bm.CompetingRisks(models={"opt-out": 1})  # type: ignore[dict-item]
+    with pytest.raises(bm.SpecError, match="has one cause"):
+        bm.cause_specific(bm.cause_specific(joint, "opt-out"), "opt-out")
