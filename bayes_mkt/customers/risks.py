@@ -103,8 +103,8 @@ class CompetingRisks:
         if len(data.causes) < 2:
             raise SpecError(
                 f"The data have one kind of event, {data.causes[0]!r}: fit Churn(), "
-                "SecondPurchase() or ParametricSurvival(). Other kinds come from opt_outs= of "
-                "FirstPurchases, or causes= of Subscriptions."
+                "SecondPurchase() or ParametricSurvival(). Another kind comes from opt_outs= of "
+                "FirstPurchases.from_transactions."
             )
         unknown = sorted(set(self.models) - set(data.causes))
         if unknown:
