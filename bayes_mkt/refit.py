@@ -7,9 +7,10 @@ import warnings
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+import xarray as xr
 
 from bayes_mkt.errors import ConvergenceWarning, SpecError
-from bayes_mkt.fit import Data, Fit, Options
+from bayes_mkt.fit import Corrected, Data, Fit, Options
 from bayes_mkt.inference.diagnostics import Diagnostics, diagnose
 from bayes_mkt.inference.reweight import reweighted, start_from
 from bayes_mkt.inference.sampling import KERNELS, Settings, described, draw
@@ -99,12 +100,14 @@ def refit(
     if reweight and fit.diagnostics.ok and _sampled(fit):
         importance, tree = reweighted(fit.draws, fit.target, posterior, settings, names)
     if tree is not None:
+        tree = _corrected(fit, data, tree, seed)
         found = diagnose(tree)
         tree = described(tree, settings, 0.0) if _enough(found, settings) else None
     way = "warm start" if tree is None else "reweighting"
     if tree is None or found is None:
         start = start_from(fit.draws, seed)
         tree = draw(model, settings, var_names=names, progress=progress, start=start)
+        tree = _corrected(fit, data, tree, seed)
         found = diagnose(tree)
     seconds = round(time.perf_counter() - begun, 3)
     tree.attrs.update(_origin(fit, way, importance), seconds=seconds)
@@ -112,6 +115,11 @@ def refit(
     if not result.diagnostics.ok:
         warnings.warn(result.diagnostics.verdict, ConvergenceWarning, stacklevel=2)
     return result
+
+
+def _corrected(fit: Fit, data: Any, tree: xr.DataTree, seed: int) -> xr.DataTree:
+    """Return draws of an approximate likelihood weighted for the exact one, as `fit` does."""
+    return fit.spec.corrected(data, tree, seed) if isinstance(fit.spec, Corrected) else tree
 
 
 def _settings(fit: Fit, seed: int, options: Options) -> Settings:

@@ -60,9 +60,7 @@ def measure(
         begun = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", bm.ConvergenceWarning)  # verdicts are counted
-            found = bm.backtest(
-                spec, panel, origins=origins, horizon=horizon, seed=seed, progress=False
-            )
+            found = bm.backtest(spec, panel, origins=origins, horizon=horizon, seed=seed)
         about[name] = {
             "panel": repr(panel),
             "model": repr(spec),

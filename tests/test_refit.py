@@ -91,7 +91,7 @@ def test_the_fit_says_how_it_came_about(reweighted: bm.Fit, panel: bm.MediaPanel
     assert reweighted.data == panel
     assert dict(reweighted.posterior.sizes)["draw"] == 750
     verdict = reweighted.diagnostics.verdict
-    assert verdict.startswith("Reweighted, not sampled anew: draws of an earlier fit, PSIS k-hat")
+    assert verdict.startswith("Reweighted: draws of an earlier fit, PSIS k-hat")
     assert "smallest ESS" in verdict
     assert bm.roi(reweighted).attrs["approximation"] == verdict
     assert "draws of an earlier fit, k-hat" in repr(reweighted)

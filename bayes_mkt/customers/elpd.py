@@ -91,7 +91,7 @@ def survival_loo(
     count = len(each)
     return ELPDDataLOO(
         elpd=float(each.sum()),
-        se=float(np.sqrt(count) * each.std()),
+        se=float(np.sqrt(count) * each.std(ddof=1)),
         p=float((full - each).sum()),
         n_samples=total,
         n_data_points=count,

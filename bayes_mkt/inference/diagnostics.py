@@ -123,7 +123,7 @@ class Diagnostics:
             word = "Converged" if self.ok else "Not converged"
             figures = f"largest R-hat {self.max_rhat:.3f}, {figures}"
         elif self.importance.reweighted:
-            word = "Reweighted, not sampled anew" if self.ok else "Not usable, reweighted"
+            word = "Reweighted" if self.ok else "Not usable, reweighted"
             figures = f"{self.importance}, {ess}"
         else:
             word = "Approximate, not sampled" if self.ok else "Not usable, and not sampled"

@@ -14,6 +14,7 @@ METHODS = {
     "laplace": "Laplace approximation",
     "pathfinder": "Pathfinder approximation",
     "reweighting": "draws of an earlier fit",
+    "expansion": "draws of an expanded likelihood",
 }
 # The attrs of a DataTree that speak of weights.
 MARKS = ("approximation", "khat", "psis_candidates", "psis_effective", "psis_modes")
@@ -56,8 +57,8 @@ class Importance:
 
     @property
     def reweighted(self) -> bool:
-        """Return whether the draws were sampled once, for another posterior."""
-        return self.method == "reweighting"
+        """Return whether the draws were sampled, of another posterior."""
+        return self.method in ("reweighting", "expansion")
 
     @property
     def origin(self) -> str:

@@ -244,7 +244,7 @@ def _weighed(attrs: Mapping[Any, Any], khat: float, count: int, effective: float
     """Return how good the weights are; of draws that were weighted before, the worse of both."""
     before = importance_of(attrs)
     if before is None:
-        return Importance("reweighting", khat, count, effective)
+        return Importance("expansion", khat, count, effective)
     least = min(effective, before.effective)
     return Importance(before.method, max(khat, before.khat), count, least, before.modes)
 
