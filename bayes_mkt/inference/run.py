@@ -238,7 +238,8 @@ def _program(
     )
     orders = _orders(State(positions, tuning), True, 1)
     function = _compiled(density.log_density, kernel, chain_mesh(chains), target_accept)
-    return compiling(function, carry, jax.random.key(0), orders, density.arguments)
+    inputs = (carry, jax.random.key(0), orders, density.arguments)
+    return compiling(function, *inputs, often=True)
 
 
 def _per_chain(state: Any, chains: int) -> Any:
