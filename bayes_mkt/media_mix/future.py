@@ -102,6 +102,11 @@ class Twin:
         """Return the model's data `frequency` under a plan, if the panel has any."""
         if not self.panel.frequency_channels:
             return {}
+        if "frequency" not in plan.data:
+            raise SpecError(
+                f"The plan has no frequency, and {list(self.panel.frequency_channels)} are channels "
+                "of reach and frequency: make it by MediaPlan.from_frame, repeat or observed."
+            )
         out = self.panel.data["frequency"].to_numpy().copy()
         out[:, self.places(plan)] = plan.data["frequency"].to_numpy()
         values = filled(self.fit.data, out, self.exposure(plan))
