@@ -104,8 +104,8 @@ class Twin:
             return {}
         if "frequency" not in plan.data:
             raise SpecError(
-                f"The plan has no frequency, and {list(self.panel.frequency_channels)} are channels "
-                "of reach and frequency: make it by MediaPlan.from_frame, repeat or observed."
+                f"The plan has no frequency, and {', '.join(self.panel.frequency_channels)} is "
+                "given by reach and frequency: make it by MediaPlan.from_frame, repeat or observed."
             )
         out = self.panel.data["frequency"].to_numpy().copy()
         out[:, self.places(plan)] = plan.data["frequency"].to_numpy()
