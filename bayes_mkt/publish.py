@@ -27,6 +27,7 @@ from bayes_mkt.media_mix.predictive import roi_prior
 from bayes_mkt.media_mix.regional import regional_summary
 from bayes_mkt.media_mix.returns import marginal_roi, response_curves, roi
 from bayes_mkt.report import MediaMixReport, Verdict, table
+from bayes_mkt.report.table import UNCONVERGED
 from bayes_mkt.specs import to_table
 
 if TYPE_CHECKING:
@@ -290,11 +291,20 @@ def write_media_mix(
     for name, (draws, above) in summaries.items():
         if draws is not None:
             table(draws, interval, above=above).to_csv(folder / f"{name}.csv")
-    frames = {
-        "backtest": None if page.backtest is None else page.backtest["crps"].to_dataframe(),
+    decisions = {
         "plan": None if page.allocation is None else page.allocation.table.to_dataframe(),
         "refutation": None if page.refutation is None else page.refutation.set_index("check"),
         "lift_tests": page.lift_tests,
+    }
+    if not fit.diagnostics.ok:
+        # As `table` marks what it summarises.
+        decisions = {
+            name: None if frame is None else frame.assign(warning=UNCONVERGED)
+            for name, frame in decisions.items()
+        }
+    frames = {
+        **decisions,
+        "backtest": None if page.backtest is None else page.backtest["crps"].to_dataframe(),
         "diagnostics": fit.diagnostics.table.to_dataframe(),
     }
     for name, frame in frames.items():

@@ -148,7 +148,7 @@ def totals(fit: bm.Fit, revenue: float, purchases: float, seed: int, tally: Tall
         ("revenue", revenue, bm.revenue),
         ("purchases", purchases, bm.future_purchases),
     ):
-        each = ask(fit, [QUARTER], by="customer", seed=seed).isel(period=0)  # type: ignore[operator]
+        each = ask(fit, [QUARTER], by="customer", seed=seed).isel(period=0)
         low, high = each.sum("customer").quantile(TAILS, ("chain", "draw")).to_numpy()
         tally.hit(f"{name} of all, joint draws", [low <= actual <= high])
         mean = float(each.mean(("chain", "draw")).sum())

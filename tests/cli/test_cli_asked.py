@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import bayes_mkt as bm
 from bayes_mkt.cli import main
 from bayes_mkt.cli.config import read_media_mix_config
+from bayes_mkt.inference.diagnostics import Finding
 
 Fitter = Callable[..., bm.Fit]
 BASE = """
@@ -104,6 +106,23 @@ def test_everything_asked_for_is_written_and_shown(
         assert f"{heading}</h2>" in page
     assert "competitor_activity at its min" in page
     assert "Backtest, mean over regions" in page
+
+
+def test_a_plan_from_unconverged_draws_is_marked(
+    folder: Path, quick_fit: Fitter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*arguments: Any, **options: Any) -> bm.Fit:
+        fitted = quick_fit(*arguments, **options)
+        failed = dataclasses.replace(
+            fitted.diagnostics, findings=(Finding("chains", "", "made up", "None."),)
+        )
+        return dataclasses.replace(fitted, diagnostics=failed)
+
+    monkeypatch.setattr(bm, "fit", fit)
+    text = EVERYTHING[: EVERYTHING.index("[refutation]")]
+    assert "[budget]" in text
+    assert start(folder, text) == 3
+    assert set(pd.read_csv(folder / "out" / "plan.csv")["warning"]) == {"unconverged"}
 
 
 def test_lift_tests_need_no_type_and_may_have_dates(folder: Path, quick_fit: Fitter) -> None:
