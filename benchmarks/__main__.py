@@ -23,6 +23,7 @@ NAMES = (
     "gradient",
     "growth",
     "hazard_coverage",
+    "hazard_growth",
     "logistic_growth",
     "market_coverage",
     "purchases",

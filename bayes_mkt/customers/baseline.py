@@ -66,24 +66,25 @@ def common_curve(spec: Any, cuts: Array) -> Tensor:
         return level + _smooth(spec, cuts, sd)
     basis = walk_basis(len(cuts))
     pm.modelcontext(None).add_coord("walk", np.arange(basis.shape[1]))
-    step = pm.Normal("baseline_step", 0.0, 1.0, dims="walk")
-    # The SD multiplies each step itself, so that the sampler sees effects with their spread.
-    return level + pt.dot(pm.Data("walk_basis", basis), sd * step)
+    step = pm.Normal("baseline_step", 0.0, sd, dims="walk")
+    return level + pt.dot(pm.Data("walk_basis", basis), step)
 
 
 def market_curves(spec: Any, intervals: int) -> Tensor | None:
     """Return by how much each market's log hazard deviates, broadcastable to (market, interval)."""
     if spec.markets == "none":
         return None
-    level = pm.Normal("market_offset", 0.0, 1.0, dims=MARKET)
-    curve = (spec.prior("market_sd").variable("market_sd") * level)[:, None]
+    level = pm.Normal(
+        "market_effect", 0.0, spec.prior("market_sd").variable("market_sd"), dims=MARKET
+    )
+    curve = level[:, None]
     if spec.markets == "level" or intervals == 1:
         return curve
     basis = walk_basis(intervals, SHAPES)
     pm.modelcontext(None).add_coord("shape", np.arange(basis.shape[1]))
     sd = spec.prior("shape_sd").variable("shape_sd")
-    offset = pm.Normal("shape_offset", 0.0, 1.0, dims=(MARKET, "shape"))
-    return curve + pt.dot(sd * offset, pm.Data("shape_basis", basis).T)
+    shape = pm.Normal("shape_effect", 0.0, sd, dims=(MARKET, "shape"))
+    return curve + pt.dot(shape, pm.Data("shape_basis", basis).T)
 
 
 def _smooth(spec: Any, cuts: Array, sd: Tensor) -> Tensor:
@@ -93,6 +94,6 @@ def _smooth(spec: Any, cuts: Array, sd: Tensor) -> Tensor:
     process = pm.gp.HSGP(m=[HSGP_TERMS], c=1.5, cov_func=pm.gp.cov.Matern32(1, ls=scale))
     basis, root = process.prior_linearized((middle - 0.5)[:, None])
     pm.modelcontext(None).add_coord("wave", np.arange(HSGP_TERMS))
-    step = pm.Normal("baseline_step", 0.0, 1.0, dims="wave")
+    step = pm.Normal("baseline_step", 0.0, sd * root, dims="wave")
     # Centred, as the walk is: the level is a variable of its own.
-    return pt.dot(basis - basis.mean(axis=0), (sd * root) * step)
+    return pt.dot(basis - basis.mean(axis=0), step)

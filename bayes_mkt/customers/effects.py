@@ -77,7 +77,7 @@ class Coding:
 def effects(spec: Any, data: Spells) -> Tensor:
     """Return the effect of each covariate, (feature,), on the model's scale.
 
-    The regularised horseshoe of Piironen and Vehtari (2017): effect_j = z_j tau l_j with
+    The regularised horseshoe of Piironen and Vehtari (2017): effect_j ~ N(0, tau l_j) with
     l_j^2 = c^2 lambda_j^2 / (c^2 + tau^2 lambda_j^2), lambda_j ~ t+_3(0, 1), tau ~ t+_3(0, tau_0),
     tau_0 = p_0 / (p - p_0) / sqrt(events), c^2 ~ Inv-Gamma(2, 2). Scales of Student's t with three
     degrees of freedom, in place of Cauchy's one, have no tails in which a sampler gets lost.
@@ -92,5 +92,4 @@ def effects(spec: Any, data: Spells) -> Tensor:
     local = pm.HalfStudentT("local_scale", nu=SCALE_DF, sigma=1.0, dims=FEATURE)
     slab = pm.InverseGamma("slab_variance", alpha=SLAB_DF / 2.0, beta=SLAB_DF / 2.0 * SLAB_SCALE**2)
     reach = pt.sqrt(slab / (slab + wide**2 * local**2)) * wide * local
-    offset = pm.Normal("effect_offset", 0.0, 1.0, dims=FEATURE)
-    return pm.Deterministic("effect", reach * offset, dims=FEATURE)
+    return pm.Normal("effect", 0.0, reach, dims=FEATURE)

@@ -13,6 +13,7 @@ from arviz_stats.utils import ELPDDataLOO
 from numpy.typing import NDArray
 from scipy import special
 
+from bayes_mkt.customers.hazard import HazardModel
 from bayes_mkt.customers.risks import cause_fits
 from bayes_mkt.customers.rows import BY_ROW, ENDED, OPEN
 from bayes_mkt.dims import CUSTOMER, SAMPLE
@@ -57,7 +58,8 @@ def survival_loo(
     Raises
     ------
     SpecError
-        If covariates change within spells: rows then don't hold whole customers.
+        If covariates change within spells: rows then don't hold whole customers; if the likelihood
+        was expanded.
 
     References
     ----------
@@ -66,6 +68,7 @@ def survival_loo(
     usable(fit, allow_unconverged)
     rows = fit.data.data
     _refuse_episodes(fit)
+    _refuse_expanded(fit)
     part = _thinned(fit, draws)
     informed = np.flatnonzero((rows["duration"] > rows["entry"]).values)
     by_row = log_likelihood(part)
@@ -178,6 +181,16 @@ def _refuse_episodes(fit: Fit) -> None:
             "The data have covariates that change in a spell: rows are episodes, and which of them "
             "are one customer's isn't kept. Score the models on customers acquired later."
         )
+
+
+def _refuse_expanded(fit: Fit) -> None:
+    for part in cause_fits(fit).values():
+        if isinstance(part.spec, HazardModel) and part.spec.expands(part.data):
+            raise SpecError(
+                f"The likelihood of {part.data.data.sizes[ROW]:,} rows was expanded, so what each "
+                "adds isn't known. Score the models on customers acquired later, or fit a sample "
+                "of the customers with likelihood='exact'."
+            )
 
 
 def _same(one: Fit, other: Fit) -> bool:

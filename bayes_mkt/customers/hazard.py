@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+import xarray as xr
 
 from bayes_mkt.customers.baseline import common_curve, market_curves
 from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
-from bayes_mkt.customers.never import NEVER_PRIORS, check_never, never_share
+from bayes_mkt.customers.expansion import expansion, log_ratios, spell_rows
+from bayes_mkt.customers.never import NEVER_PRIORS, NeverLogit, check_never, never_logit
 from bayes_mkt.customers.points import Points, locate
 from bayes_mkt.customers.rows import (
     BY_ROW,
@@ -25,9 +27,11 @@ from bayes_mkt.customers.rows import (
     log_survival,
     observe,
 )
-from bayes_mkt.customers.spells import CELL, INTERVAL, Spells, check_events, crude_rate
+from bayes_mkt.customers.spells import CELL, INTERVAL, ROW, Spells, check_events, crude_rate
 from bayes_mkt.dims import FEATURE, MARKET
 from bayes_mkt.errors import SpecError
+from bayes_mkt.inference.correction import corrected
+from bayes_mkt.inference.target import target
 from bayes_mkt.priors import Prior, checked_priors
 from bayes_mkt.specs import remade
 
@@ -54,8 +58,11 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "markets": ("shape", "level", "none"),
         "effects": ("horseshoe", "normal"),
         "never": ("none", "market", "regression"),
+        "likelihood": ("auto", "exact", "expanded"),
     }
 )
+# Rows x covariates above which the likelihood is expanded.
+LARGE = 4e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +96,12 @@ class HazardModel:
         market and covariates: logit pi = never_level + x'e + v_m.
     frailty
         Whether cells of covariates and market have an effect u ~ N(0, frailty_sd) of their own.
+    likelihood
+        `"exact"`: row by row. `"expanded"`: for very many different customers, the log-likelihood's
+        second-order expansion about its centre, a quadratic form by market whose cost doesn't
+        depend on the customers; draws are then resampled by the ratio of the exact likelihood to
+        it (Pareto-smoothed), and the verdict holds the k-hat of the weights. `"auto"` expands if
+        rows x covariates are more than 4e6.
     priors
         Replacements of default priors, by variable name.
 
@@ -114,6 +127,7 @@ class HazardModel:
     relevant: float | None = None
     never: Literal["none", "market", "regression"] = "none"
     frailty: bool = False
+    likelihood: Literal["auto", "exact", "expanded"] = "auto"
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
 
     on_demand: ClassVar[frozenset[str]] = frozenset(
@@ -140,6 +154,8 @@ class HazardModel:
         """Raise `SpecError` if this specification can't be built on `data`."""
         check_events(data)
         check_never(self, data)
+        if self.frailty and self.likelihood == "expanded":
+            raise SpecError("frailty=True needs likelihood='exact': effects of cells are too many.")
 
     def build(self, data: Spells) -> pm.Model:
         """Return the PyMC model of `data`, to read, extend or sample.
@@ -151,22 +167,59 @@ class HazardModel:
         """
         self.check(data)
         with pm.Model(coords=self.coords(data)) as model:
-            self.add(data)
+            self.add(data, expanded=self.expands(data))
         return model
+
+    def expands(self, data: Spells) -> bool:
+        """Return whether the likelihood of data is expanded."""
+        if self.likelihood != "auto" or self.frailty:
+            return self.likelihood == "expanded"
+        return data.data.sizes[ROW] * len(data.features) > LARGE
+
+    def corrected(self, data: Spells, draws: xr.DataTree, seed: int) -> xr.DataTree:
+        """Return draws of an expanded likelihood resampled for the exact one; others as they are.
+
+        Parameters
+        ----------
+        data
+            As given to `build`.
+        draws
+            Of the model, in ArviZ layout.
+        seed
+            Of the resampling.
+        """
+        if not self.expands(data):
+            return draws
+        found, rows = expansion(self, data), spell_rows(data, self.never)
+        own = target(self.build(data))
+
+        def ratios(posterior: xr.Dataset) -> np.ndarray:
+            parts = own.evaluate(posterior, ["log_hazard"])
+            curve = np.concatenate([part["log_hazard"] for _, (part,) in parts])
+            return log_ratios(posterior, curve, found, rows)
+
+        return corrected(draws, ratios, seed)
 
     def coords(self, data: Spells) -> dict[str, Any]:
         """Return the coordinates that `add` needs in the model."""
         return {MARKET: list(data.markets), FEATURE: list(data.features), INTERVAL: data.cuts}
 
-    def add(self, data: Spells) -> None:
+    def add(self, data: Spells, *, expanded: bool = False) -> None:
         """Add variables and likelihood to the model in context."""
-        market = pm.Data("market_of_cell", data.data["market_of_cell"].values)
-        design = pm.Data("features", Coding.of(data).apply(data))
+        # Of an expanded likelihood the cells serve predictions alone: one will do.
+        cells = slice(1) if expanded else slice(None)
+        market = pm.Data("market_of_cell", data.data["market_of_cell"].values[cells])
+        design = pm.Data("features", Coding.of(data).apply(data)[cells])
         log_hazard = self._log_hazard(data)
-        linear = self._linear(data, design)
-        never = never_share(self, data, design, market)
+        effect = effects(self, data) if data.features else pt.zeros(0)
+        linear = self._linear(data, design, effect)
+        logit = never_logit(self, data)
+        never = None if logit is None else logit.share(design, market)
         clock = _Clock.of(log_hazard, market)
-        _likelihood(data, clock, linear, never)
+        if expanded:
+            _quadratic(self, data, log_hazard, effect, logit)
+        else:
+            _likelihood(data, clock, linear, never)
         moments = locate(data.cuts, data.cuts)
         piece = pm.Data("moment_piece", moments.piece)
         part = pm.Data("moment_part", moments.part)
@@ -187,11 +240,9 @@ class HazardModel:
             whole = pt.broadcast_to(whole, (len(data.markets), len(data.cuts)))
         return pm.Deterministic("log_hazard", whole, dims=(MARKET, INTERVAL))
 
-    def _linear(self, data: Spells, design: Tensor) -> Tensor:
+    def _linear(self, data: Spells, design: Tensor, effect: Tensor) -> Tensor:
         """Return x'b + u, (cell,)."""
-        linear = pt.zeros(design.shape[0])
-        if data.features:
-            linear = linear + pt.dot(design, effects(self, data))
+        linear = pt.dot(design, effect) if data.features else pt.zeros(design.shape[0])
         if self.frailty:
             pm.modelcontext(None).add_coord(CELL, np.arange(data.data.sizes[CELL]))
             sd = self.prior("frailty_sd").variable("frailty_sd")
@@ -263,6 +314,22 @@ class _Clock:
         """Return the cumulative hazard of every cell at each of some times (cell, time)."""
         where = (self.market * self.intervals)[:, None] + piece[None, :]
         return self.before[where] + part[None, :] * self.hazard[where]
+
+
+def _quadratic(
+    spec: HazardModel, data: Spells, log_hazard: Tensor, effect: Tensor, never: NeverLogit | None
+) -> None:
+    """Add the expansion of the log-likelihood, up to a constant: that of a linear regression."""
+    found = expansion(spec, data)
+    markets = len(data.markets)
+    parts = [log_hazard, pt.broadcast_to(effect, (markets, len(data.features)))]
+    if never is not None:
+        parts.append(never.by_market[:, None])
+        if never.effect is not None:
+            parts.append(pt.broadcast_to(never.effect, (markets, len(data.features))))
+    theta = pt.concatenate(parts, axis=1)
+    mean = (pm.Data("root", found.root) * theta[:, None, :]).sum(axis=2)
+    pm.Normal("spells", mean, 1.0, observed=found.values)
 
 
 def _likelihood(data: Spells, clock: _Clock, linear: Tensor, never: Never | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -38,20 +39,36 @@ def check_never(spec: Any, data: Spells) -> None:
         )
 
 
-def never_share(spec: Any, data: Spells, design: Tensor, market: Tensor) -> Never | None:
-    """Return the probability of never having the event, (cell,); None if the model has none.
+@dataclass(frozen=True)
+class NeverLogit:
+    """The logit of never having the event: by market (market,), and slopes (feature,) or None."""
+
+    by_market: Tensor
+    effect: Tensor | None
+
+    def share(self, design: Tensor, market: Tensor) -> Never:
+        """Return the share among cells (cell,)."""
+        logit = self.by_market[market]
+        if self.effect is not None:
+            logit = logit + pt.dot(design, self.effect)
+        pm.Deterministic("never_probability", pt.sigmoid(logit))
+        return Never.of(logit)
+
+
+def never_logit(spec: Any, data: Spells) -> NeverLogit | None:
+    """Return the logit of the probability of never having the event; None if the model has none.
 
     logit pi = never_level + x'e + v_m, v_m ~ N(0, never_market_sd).
     """
     if spec.never == "none":
         return None
-    logit = spec.prior("never_level").variable("never_level") + pt.zeros(design.shape[0])
+    level = spec.prior("never_level").variable("never_level")
+    effect = None
     if spec.never == "regression" and data.features:
         effect = spec.prior("never_effect").variable("never_effect", dims=FEATURE)
-        logit = logit + pt.dot(design, effect)
     if len(data.markets) > 1 and spec.markets != "none":
         sd = spec.prior("never_market_sd").variable("never_market_sd")
-        offset = pm.Normal("never_market_offset", 0.0, 1.0, dims=MARKET)
-        logit = logit + (sd * offset)[market]
-    pm.Deterministic("never_probability", pt.sigmoid(logit))
-    return Never.of(logit)
+        logit = level + pm.Normal("never_market_effect", 0.0, sd, dims=MARKET)
+    else:
+        logit = level + pt.zeros(len(data.markets))
+    return NeverLogit(logit, effect)

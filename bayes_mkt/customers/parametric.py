@@ -13,7 +13,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
-from bayes_mkt.customers.never import NEVER_PRIORS, check_never, never_share
+from bayes_mkt.customers.never import NEVER_PRIORS, check_never, never_logit
 from bayes_mkt.customers.rows import (
     BY_ROW,
     ENDED,
@@ -157,10 +157,11 @@ class ParametricSurvival:
             location = location + pt.dot(design, effects(self, data))
         if len(data.markets) > 1 and self.markets == "level":
             sd = self.prior("market_sd").variable("market_sd")
-            location = location + (sd * pm.Normal("market_offset", 0.0, 1.0, dims=MARKET))[market]
+            location = location + pm.Normal("market_effect", 0.0, sd, dims=MARKET)[market]
         pm.Deterministic("linear_predictor", location)
         shape = self.prior("shape").variable("shape")
-        never = never_share(self, data, design, market)
+        logit = never_logit(self, data)
+        never = None if logit is None else logit.share(design, market)
         _likelihood(data, _Curve(self.distribution, location, shape), never)
         moment = pm.Data("moment", data.cuts)
         positive = moment > 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,14 @@ from bayes_mkt.fit import Fit
 Array = NDArray[Any]
 
 ENTRIES = 2**22  # cells x times that one draw may hold
+# The SD of each effect by which markets differ.
+SPREADS: Mapping[str, str] = MappingProxyType(
+    {
+        "market_effect": "market_sd",
+        "shape_effect": "shape_sd",
+        "never_market_effect": "never_market_sd",
+    }
+)
 
 
 def survival_parts(
@@ -174,21 +183,23 @@ def _posterior(fit: Fit, data: Spells) -> tuple[xr.Dataset, Array]:
             "differs from it."
         )
     rng = seeds.generator(fit.seed, f"new markets: {fit.data.causes[0]}")
-    return _extended(posterior, varied, MARKET, len(unknown), rng), market
+    return _extended(posterior, varied, len(unknown), rng), market
 
 
 def _extended(
-    posterior: xr.Dataset, names: list[str], dim: str, more: int, rng: np.random.Generator
+    posterior: xr.Dataset, names: list[str], more: int, rng: np.random.Generator
 ) -> xr.Dataset:
-    """Return draws with further entries along `dim`, standard normal as the prior has them."""
+    """Return draws with further markets, whose effects are drawn from their population."""
     changed = {}
     for name in names:
-        old = posterior[name].transpose(*SAMPLE, dim, ...)
+        old = posterior[name].transpose(*SAMPLE, MARKET, ...)
         shape = (*old.shape[:2], more, *old.shape[3:])
-        joined = np.concatenate([old.to_numpy(), rng.normal(size=shape)], axis=2)
+        spread = posterior[SPREADS[name]].transpose(*SAMPLE).to_numpy()
+        drawn = rng.normal(size=shape) * spread.reshape(*spread.shape, *[1] * (len(shape) - 2))
+        joined = np.concatenate([old.to_numpy(), drawn], axis=2)
         changed[name] = (old.dims, joined)
     kept = posterior.drop_vars(names)
-    return kept.drop_vars(dim, errors="ignore").assign(changed)
+    return kept.drop_vars(MARKET, errors="ignore").assign(changed)
 
 
 def _with_frailty(fit: Fit, data: Spells, posterior: xr.Dataset, cells: Array) -> xr.Dataset:

@@ -115,6 +115,11 @@ class CompetingRisks:
         for cause in data.causes:
             if "/" in cause or SEPARATOR in cause or cause in _RESERVED:
                 raise SpecError(f"The cause {cause!r} can't begin names of variables. Rename it.")
+            if getattr(self.of(cause), "likelihood", "exact") == "expanded":
+                raise SpecError(
+                    f"The model of {cause!r} has likelihood='expanded', which competing risks "
+                    "don't know. Fit it on data.only(cause) alone."
+                )
             self.of(cause).check(data.only(cause))
 
     def build(self, data: Spells) -> pm.Model:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bayes_mkt import seeds
 from bayes_mkt.customers.competing import competing_incidence
 from bayes_mkt.customers.groups import By, group_weights
-from bayes_mkt.customers.predict import averaged, check_times, labelled
+from bayes_mkt.customers.predict import averaged, check_times, labelled, survival_parts
 from bayes_mkt.customers.risks import CompetingRisks, cause_fits
 from bayes_mkt.customers.spells import INTERVAL, Spells
 from bayes_mkt.errors import SpecError
@@ -221,12 +221,7 @@ def never_return(
     if getattr(fit.spec, "never", "none") == "none":
         raise SpecError("The model was fitted with never='none': nobody never comes.")
     weights, coords = group_weights(fit.data, by)
-    parts = [
-        result["never_probability"] @ weights.T
-        for _, (result,) in fit.target.evaluate(fit.posterior, ["never_probability"])
-    ]
-    share = np.concatenate(parts)
-    before = _prior_share(fit, seed) @ weights.T
+    share, before = (_never(each, weights) for each in (fit, _prior(fit, seed)))
     spread = [np.var(_logit(values), axis=0) for values in (share, before)]
     contraction = 1.0 - spread[0] / spread[1]
     about = {"contraction": (by, contraction), "prior_driven": (by, contraction < INFORMED)}
@@ -246,12 +241,25 @@ def _logit(share: Array) -> Array:
     return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
-def _prior_share(fit: Fit, seed: int) -> Array:
-    """Return prior draws of the share of each cell (draw, cell)."""
-    drawn = pm.draw(
-        fit.target.model["never_probability"],
-        draws=PRIOR_DRAWS,
-        random_seed=seeds.integer(seed, "prior never"),
-        mode="FAST_COMPILE",
-    )
-    return np.asarray(drawn)
+def _never(fit: Fit, weights: Array) -> Array:
+    """Return weighted means over cells of the share that never returns (draw, group)."""
+    sizes = fit.posterior.sizes
+    out = np.zeros((sizes["chain"] * sizes["draw"], len(weights)))
+    parts = survival_parts(fit, fit.data, fit.data.cuts[:1], name="never_probability")
+    for where, cells, share in parts:
+        out[where] += share @ weights[:, cells].T
+    return out
+
+
+def _prior(fit: Fit, seed: int) -> Fit:
+    """Return a fit whose draws are those of the prior."""
+    free = fit.target.model.free_RVs
+    rng = seeds.integer(seed, "prior never")
+    drawn = pm.draw(free, draws=PRIOR_DRAWS, random_seed=rng, mode="FAST_COMPILE")
+    dims = {rv.name: fit.posterior[rv.name].dims[2:] for rv in free}
+    named = {
+        rv.name: (("chain", "draw", *dims[rv.name]), values[None])
+        for rv, values in zip(free, drawn, strict=True)
+    }
+    tree = xr.DataTree.from_dict({"/posterior": xr.Dataset(named)})
+    return Fit(fit.spec, fit.data, tree, fit.diagnostics)

@@ -217,10 +217,8 @@ def _weight_findings(importance: Importance | None) -> list[Finding]:
         findings.append(Finding("modes", "", figure, "Use sampler='hmc' or 'pathfinder'."))
     if importance is not None and not importance.khat <= importance.limit:
         figure = f"{importance.khat:.2f}, above {importance.limit:.2f}"
-        remedy = (
-            f"The {importance.origin} misses part of the posterior, and the weights can't mend it: "
-            "use sampler='hmc'."
-        )
+        way = "likelihood='exact'" if importance.method == "expansion" else "sampler='hmc'"
+        remedy = f"Part of the posterior is missed, which weights can't mend: use {way}."
         findings.append(Finding("k-hat", "", figure, remedy))
     return findings
 

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
 from bayes_mkt import seeds
-from bayes_mkt.dims import SAMPLE
 from bayes_mkt.errors import SamplingError
-from bayes_mkt.inference.psis import (
-    Importance,
-    effective_size,
-    importance_of,
-    resampled,
-    smoothed,
-)
+from bayes_mkt.inference import correction
 from bayes_mkt.targeting.cells import Cells
 from bayes_mkt.targeting.learned import coefficients
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from bayes_mkt.targeting.campaign import Campaign
     from bayes_mkt.targeting.encoding import Encoding
 
@@ -36,7 +30,6 @@ Array = NDArray[Any]
 BLOCK = 2**22  # numbers of a design matrix that are held at a time
 FIRST = 40_000  # rows that the search for the mode begins with
 MOST = 60  # steps
-WEIGHED = 1000  # draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,43 +203,14 @@ def expansion(campaign: Campaign, outcome: str) -> Expansion:
 
 
 def corrected(draws: xr.DataTree, campaign: Campaign, outcome: str, seed: int) -> xr.DataTree:
-    """Return draws under the expansion, resampled by the ratio of the exact likelihood to it.
-
-    At most 1,000 draws are weighted, evenly spaced within chains. Where k-hat is too large the
-    draws stay as they are, and the verdict on them fails.
-    """
+    """Return draws under the expansion, resampled by the ratio of the exact likelihood to it."""
     found, rows = expansion(campaign, outcome), Rows.of(campaign, outcome)
-    sizes = draws["posterior"].sizes
-    kept = np.linspace(0, sizes["draw"] - 1, min(sizes["draw"], max(WEIGHED // sizes["chain"], 1)))
-    groups = ("posterior", "sample_stats")
-    thin = {g: draws[g].to_dataset().isel(draw=kept.round().astype(int)) for g in groups}
-    theta = coefficients(thin["posterior"], campaign)
-    ratios = rows.log_likelihood(theta) - found(theta)
-    weights, khat = smoothed(ratios)
-    importance = _weighed(draws.attrs, khat, len(theta), effective_size(weights))
-    chosen = np.arange(len(theta))
-    if importance.usable:
-        chosen = resampled(weights, len(theta), seeds.generator(seed, "resampling"))
-    shape = (sizes["chain"], len(kept))
-    chain, draw = (xr.DataArray(i.reshape(shape), dims=SAMPLE)
-                   for i in np.unravel_index(chosen, shape))  # fmt: skip
-    sample = {d: np.arange(n) for d, n in zip(SAMPLE, shape, strict=True)}
-    tree = draws.copy()
-    for group, values in thin.items():
-        moved = values.drop_vars(SAMPLE).isel(chain=chain, draw=draw)
-        named = {name: v.transpose(*SAMPLE, ...) for name, v in moved.items()}
-        tree[group] = xr.DataTree(moved.assign(named).assign_coords(sample))
-    tree.attrs = {**draws.attrs, **importance.attrs}
-    return tree
 
+    def log_ratios(posterior: xr.Dataset) -> Array:
+        theta = coefficients(posterior, campaign)
+        return rows.log_likelihood(theta) - found(theta)
 
-def _weighed(attrs: Mapping[Any, Any], khat: float, count: int, effective: float) -> Importance:
-    """Return how good the weights are; of draws that were weighted before, the worse of both."""
-    before = importance_of(attrs)
-    if before is None:
-        return Importance("expansion", khat, count, effective)
-    least = min(effective, before.effective)
-    return Importance(before.method, max(khat, before.khat), count, least, before.modes)
+    return correction.corrected(draws, log_ratios, seed)
 
 
 def _groups(rows: Rows) -> Array:

@@ -115,7 +115,7 @@ def test_the_walk_is_a_centred_random_walk() -> None:
 def test_the_horseshoe_reaches_from_nothing_to_the_slab() -> None:
     model = bm.Churn(relevant=1.0).build(small())
     names = {v.name for v in model.free_RVs}
-    assert {"global_scale", "local_scale", "slab_variance", "effect_offset"} <= names
+    assert {"global_scale", "local_scale", "slab_variance", "effect"} <= names
 
 
 @pytest.mark.parametrize(

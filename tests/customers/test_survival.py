@@ -28,21 +28,21 @@ def by_hand(fit: bm.Fit) -> np.ndarray:
     """Return survival (chain, draw, cell, interval) from the posterior alone."""
     p, data = fit.posterior, fit.data
     basis = fit.target.data["walk_basis"]
-    walk = p["baseline_level"] + p["baseline_sd"] * xr.DataArray(
+    walk = p["baseline_level"] + xr.DataArray(
         p["baseline_step"].values @ basis.T, dims=("chain", "draw", "interval")
     )
     lengths = np.diff(np.concatenate([[0.0], data.cuts]))
     rows = data.data
     stayed = (rows["count"] * (rows["duration"] - rows["entry"])).sum().item()
     log = walk + np.log(data.events() / stayed * lengths)
-    log = log + p["market_sd"] * p["market_offset"]
+    log = log + p["market_effect"]
     total = np.exp(log).transpose("chain", "draw", "market", "interval").cumsum("interval")
     coding = Coding.of(data)
     design = xr.DataArray(coding.apply(data), dims=("cell", "feature"))
     effect = p["effect"].drop_vars("feature")
     logit = p["never_level"] + (design * p["never_effect"].drop_vars("feature")).sum("feature")
     of = rows["market_of_cell"].values
-    logit = logit + (p["never_market_sd"] * p["never_market_offset"]).values[:, :, of]
+    logit = logit + p["never_market_effect"].values[:, :, of]
     never = 1 / (1 + np.exp(-logit))
     rate = np.exp((design * effect).sum("feature"))
     hazard = xr.DataArray(total.values[:, :, of], dims=("chain", "draw", "cell", "interval"))
