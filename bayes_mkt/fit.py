@@ -59,6 +59,9 @@ class Spec(Protocol):
 class Corrected(Protocol):
     """A specification whose model may stand for a costlier one: its draws are put right."""
 
+    def draws_wanted(self, data: Any) -> int | None:
+        """Return how many draws a chain should have if nothing is said; None for no opinion."""
+
     def corrected(self, data: Any, draws: xr.DataTree, seed: int) -> xr.DataTree:
         """Return draws of the costlier model, from those of the one that was built."""
 
@@ -212,10 +215,12 @@ def fit(
     ConvergenceWarning
         If the verdict on the draws fails.
     """
+    if isinstance(spec, Corrected) and not {"draws", "target_ess"} & options.keys():
+        options = {**options, "draws": spec.draws_wanted(data)}
     settings = Settings(seed=seed, **options)
     model = spec.build(data)
-    names = [v.name for v in (*model.free_RVs, *model.deterministics)]
-    kept = [name for name in names if name not in spec.on_demand]
+    every = (*model.free_RVs, *model.deterministics)
+    kept = [v.name for v in every if v.name not in spec.on_demand]
     tree = draw(model, settings, var_names=kept, progress=progress)
     if isinstance(spec, Corrected):
         tree = spec.corrected(data, tree, settings.seed)
@@ -300,19 +305,15 @@ class Fit:
         """
         path = Path(path)
         if path.exists() and not (overwrite and (path / "fit.json").is_file()):
-            raise SpecError(
-                f"{path} exists already. Choose another path, or overwrite=True for a saved fit."
-            )
+            way = "Choose another path, or overwrite=True for a saved fit."
+            raise SpecError(f"{path} exists already. {way}")
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
             write(self.draws, fresh / "draws.nc")
             self.data.to_dataset().to_netcdf(fresh / "data.nc", engine="h5netcdf")
-            about = {
-                "format": FORMAT,
-                "data": type(self.data).__name__,
-                "spec": to_table(self.spec),
-            }
+            spec, kind = to_table(self.spec), type(self.data).__name__
+            about = {"format": FORMAT, "data": kind, "spec": spec}
             (fresh / "fit.json").write_text(json.dumps(about, indent=2) + "\n")
             fresh.chmod(0o755)
             _put(fresh, path)
@@ -351,9 +352,8 @@ def _about(file: Path) -> dict[str, Any]:
         raise SpecError(f"{file} is not valid JSON: {error}.") from error
     found = about.get("format") if isinstance(about, dict) else None
     if found != FORMAT:
-        raise SpecError(
-            f"{file.parent} was saved in format {found!r}; this version reads {FORMAT}."
-        )
+        reads = f"this version reads {FORMAT}"
+        raise SpecError(f"{file.parent} was saved in format {found!r}; {reads}.")
     return dict(about)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,14 @@ Tensor = Any
 
 SHAPES = 4  # smooth functions by which a market's curve may deviate from the common one
 HSGP_TERMS = 12
+# The SD of each effect by which markets differ.
+SPREADS: Mapping[str, str] = MappingProxyType(
+    {
+        "market_effect": "market_sd",
+        "shape_effect": "shape_sd",
+        "never_market_effect": "never_market_sd",
+    }
+)
 
 
 def walk_basis(steps: int, rank: int | None = None) -> Array:

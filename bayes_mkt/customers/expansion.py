@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bayes_mkt.customers.hazard import HazardModel
 
-__all__ = ["Expansion", "expansion", "log_ratios", "spell_rows"]
+__all__ = ["Expansion", "expansion", "parameters", "spell_rows"]
 
 Array = NDArray[Any]
 FIRST: Final = 40_000  # rows that the search for the centre begins with
@@ -63,6 +63,19 @@ class Expansion:
         score = (back @ found.gradient[:, :, None]) / width
         return cls(root, (root @ center[:, :, None] + score)[:, :, 0])
 
+    def log_ratio(self, theta: Array, rows: SpellRows) -> Array:
+        """Return log of the exact likelihood over this one (draw, market), up to a constant.
+
+        Parameters
+        ----------
+        theta
+            Parameters (draw, market, parameter).
+        rows
+            What was expanded.
+        """
+        errors = self.values - np.einsum("mpq,dmq->dmp", self.root, theta, optimize=True)
+        return np.asarray(rows.log_likelihood(theta) + 0.5 * (errors**2).sum(axis=2))
+
 
 def expansion(spec: HazardModel, data: Spells) -> Expansion:
     """Return the expansion of the likelihood about its posterior's centre, nearly.
@@ -87,8 +100,8 @@ def spell_rows(data: Spells, never: str) -> SpellRows:
     return SpellRows.of(data, never=never != "none", never_features=never == "regression")
 
 
-def log_ratios(posterior: xr.Dataset, curve: Array, found: Expansion, rows: SpellRows) -> Array:
-    """Return log of the exact likelihood over the expanded at draws (chain x draw,).
+def parameters(posterior: xr.Dataset, curve: Array, terms: Terms) -> Array:
+    """Return draws of each market's parameters (chain x draw, market, parameter).
 
     Parameters
     ----------
@@ -96,16 +109,9 @@ def log_ratios(posterior: xr.Dataset, curve: Array, found: Expansion, rows: Spel
         The draws.
     curve
         Their log hazards (chain x draw, market, interval).
-    found, rows
-        The expansion, and what it expands.
+    terms
+        The parameters of a market.
     """
-    theta = _parameters(posterior, curve, rows.terms)
-    errors = found.values - np.einsum("mpq,dmq->dmp", found.root, theta, optimize=True)
-    return np.asarray(rows.log_likelihood(theta) + 0.5 * (errors**2).sum(axis=(1, 2)))
-
-
-def _parameters(posterior: xr.Dataset, curve: Array, terms: Terms) -> Array:
-    """Return draws of each market's parameters (chain x draw, market, parameter)."""
 
     def flat(name: str, *dims: str) -> Array:
         values = posterior[name].transpose(*SAMPLE, *dims).to_numpy()

@@ -14,7 +14,7 @@ import xarray as xr
 
 from bayes_mkt.customers.baseline import common_curve, market_curves
 from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
-from bayes_mkt.customers.expansion import expansion, log_ratios, spell_rows
+from bayes_mkt.customers.expansion import expansion, parameters, spell_rows
 from bayes_mkt.customers.never import NEVER_PRIORS, NeverLogit, check_never, never_logit
 from bayes_mkt.customers.points import Points, locate
 from bayes_mkt.customers.rows import (
@@ -62,7 +62,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 # Rows x covariates above which the likelihood is expanded.
-LARGE = 4e6
+LARGE = 1e7
+DRAWS = 750  # of each chain, under an expanded likelihood
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ class HazardModel:
         second-order expansion about its centre, a quadratic form by market whose cost doesn't
         depend on the customers; draws are then resampled by the ratio of the exact likelihood to
         it (Pareto-smoothed), and the verdict holds the k-hat of the weights. `"auto"` expands if
-        rows x covariates are more than 4e6.
+        rows x covariates are more than 1e7.
     priors
         Replacements of default priors, by variable name.
 
@@ -176,6 +177,10 @@ class HazardModel:
             return self.likelihood == "expanded"
         return data.data.sizes[ROW] * len(data.features) > LARGE
 
+    def draws_wanted(self, data: Spells) -> int | None:
+        """Return draws of each chain: weights leave about a fifth of those under an expansion."""
+        return DRAWS if self.expands(data) else None
+
     def corrected(self, data: Spells, draws: xr.DataTree, seed: int) -> xr.DataTree:
         """Return draws of an expanded likelihood resampled for the exact one; others as they are.
 
@@ -193,12 +198,13 @@ class HazardModel:
         found, rows = expansion(self, data), spell_rows(data, self.never)
         own = target(self.build(data))
 
-        def ratios(posterior: xr.Dataset) -> np.ndarray:
+        def log_ratios(posterior: xr.Dataset) -> np.ndarray:
             parts = own.evaluate(posterior, ["log_hazard"])
             curve = np.concatenate([part["log_hazard"] for _, (part,) in parts])
-            return log_ratios(posterior, curve, found, rows)
+            theta = parameters(posterior, curve, rows.terms)
+            return np.asarray(found.log_ratio(theta, rows).sum(axis=1))
 
-        return corrected(draws, ratios, seed)
+        return corrected(draws, log_ratios, seed)
 
     def coords(self, data: Spells) -> dict[str, Any]:
         """Return the coordinates that `add` needs in the model."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_mkt import seeds
+from bayes_mkt.customers.baseline import SPREADS
 from bayes_mkt.customers.effects import Coding
 from bayes_mkt.customers.points import locate
 from bayes_mkt.customers.risks import CompetingRisks, cause_fits
@@ -22,14 +22,6 @@ from bayes_mkt.fit import Fit
 Array = NDArray[Any]
 
 ENTRIES = 2**22  # cells x times that one draw may hold
-# The SD of each effect by which markets differ.
-SPREADS: Mapping[str, str] = MappingProxyType(
-    {
-        "market_effect": "market_sd",
-        "shape_effect": "shape_sd",
-        "never_market_effect": "never_market_sd",
-    }
-)
 
 
 def survival_parts(

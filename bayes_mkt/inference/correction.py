@@ -21,8 +21,9 @@ from bayes_mkt.inference.psis import (
 __all__ = ["corrected"]
 
 WEIGHED: Final = 1000  # draws at first
-MOST: Final = 4000
-WORTH: Final = 1000  # effective draws that are aimed at
+MOST: Final = 8000
+ENOUGH: Final = 600  # effective draws
+WORTH: Final = 2500  # effective draws that are aimed at
 
 
 def corrected(
@@ -30,9 +31,9 @@ def corrected(
 ) -> xr.DataTree:
     """Return draws under an expanded likelihood, resampled by the ratio of the exact one to it.
 
-    1,000 draws are weighted, evenly spaced within chains, and as many more, up to 4,000, as seem
-    to make them worth 1,000. Where k-hat is too large the draws stay as they are, and the
-    verdict on them fails.
+    1,000 draws are weighted, evenly spaced within chains; if they are worth fewer than 600, as many
+    more, up to 8,000, as seem to make them worth 2,500. Where k-hat is too large the draws stay as
+    they are, and the verdict on them fails.
 
     Parameters
     ----------
@@ -50,7 +51,9 @@ def corrected(
     kept = _spaced(sizes, WEIGHED)
     found[:, kept] = log_ratios(posterior.isel(draw=kept)).reshape(sizes["chain"], -1)
     effective = effective_size(smoothed(found[:, kept].ravel())[0])
-    kept = np.union1d(kept, _spaced(sizes, int(min(WEIGHED * WORTH / effective, MOST))))
+    if effective < ENOUGH:
+        wanted = min(WEIGHED * WORTH / effective, MOST)
+        kept = np.union1d(kept, _spaced(sizes, int(wanted)))
     more = kept[np.isnan(found[0, kept])]
     if len(more):
         found[:, more] = log_ratios(posterior.isel(draw=more)).reshape(sizes["chain"], -1)

@@ -201,6 +201,10 @@ class Uplift:
         count = len(Cells.of(campaign).codes) if cells is None else cells
         return count * len(campaign.encoding.columns) > LARGE
 
+    def draws_wanted(self, campaign: Campaign) -> int | None:
+        """Return None: what `target_ess` asks for is enough."""
+        return None
+
     def corrected(self, campaign: Campaign, draws: xr.DataTree, seed: int) -> xr.DataTree:
         """Return draws of an expanded likelihood resampled for the exact one; others as they are.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from bayes_mkt.customers.spells import Spells
 @pytest.fixture(scope="module")
 def data() -> Spells:
     sim = bm.simulate.second_purchases(customers=12_000, markets=4, seed=3, size_spread=0.3)
-    return bm.FirstPurchases.from_transactions(sim.frame, **{**sim.columns, "intervals": 28})
+    return bm.FirstPurchases.from_transactions(sim.frame, **{**sim.columns, "intervals": 26})
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def fits(data: Spells) -> dict[str, bm.Fit]:
     return {
         name: bm.fit(
             bm.SecondPurchase(  # type: ignore[arg-type]
-                effects="normal", never="market", markets="level", likelihood=name
+                effects="normal", never="none", markets="level", likelihood=name
             ),
             data,
             seed=1,
@@ -48,10 +49,12 @@ def test_expanded_fits_answer_and_are_saved(
     fits: dict[str, bm.Fit], data: Spells, tmp_path: Path
 ) -> None:
     fit = fits["expanded"]
-    for answer in (bm.survival_function, bm.hazard, bm.never_return):
+    for answer in (bm.survival_function, bm.hazard):
         found, exact = (answer(fits[name]) for name in ("expanded", "exact"))
         gap = np.abs(found.mean(("chain", "draw")) - exact.mean(("chain", "draw")))
         assert float((gap / exact.std(("chain", "draw"))).max()) < 0.25
+    with pytest.raises(bm.SpecError, match="never='none'"):
+        bm.never_return(fit)
     fit.save(tmp_path / "fit.nc")
     again = bm.Fit.load(tmp_path / "fit.nc")
     assert again.diagnostics.importance == fit.diagnostics.importance
@@ -76,3 +79,14 @@ def test_what_cannot_be_expanded_is_refused(data: Spells) -> None:
         bm.SecondPurchase(frailty=True, likelihood="expanded").check(data)
     with pytest.raises(bm.SpecError, match="'auto', 'exact', 'expanded'"):
         bm.SecondPurchase(likelihood="laplace")  # type: ignore[arg-type]
+
+
+def test_the_share_of_never_returners_is_answered_from_an_expanded_fit(data: Spells) -> None:
+    spec = bm.SecondPurchase(effects="normal", likelihood="expanded")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bm.ConvergenceWarning)  # of few customers, as it may be
+        fit = bm.fit(spec, data, seed=1, progress=False, draws=100)
+    found = bm.never_return(fit, allow_unconverged=True)
+    assert found.dims == ("chain", "draw", "market")
+    assert 0 < float(found.min()) < float(found.max()) < 1
+    assert bool((found["contraction"] > 0).all())

