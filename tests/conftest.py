@@ -30,7 +30,7 @@ def shared_reference() -> Path:
 
 def _shared(name: str, variable: str) -> Path:
     beside = Path(__file__).resolve().parents[1].parent / "shared" / name
-    folder = Path(os.environ.get(variable, beside))
+    folder = Path(os.environ.get(variable) or beside)
     if not folder.is_dir():
         pytest.skip(f"the {name} are not in {folder}: set {variable} to their folder")
     return folder
