@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypedDict, Unpack, runtime_checkable
@@ -59,8 +59,8 @@ class Spec(Protocol):
 class Corrected(Protocol):
     """A specification whose model may stand for a costlier one: its draws are put right."""
 
-    def draws_wanted(self, data: Any) -> int | None:
-        """Return how many draws a chain should have if nothing is said; None for no opinion."""
+    def draws_wanted(self, data: Any, ess: float) -> int | None:
+        """Return draws of each chain that are worth `ess` once put right; None: no opinion."""
 
     def corrected(self, data: Any, draws: xr.DataTree, seed: int) -> xr.DataTree:
         """Return draws of the costlier model, from those of the one that was built."""
@@ -215,9 +215,9 @@ def fit(
     ConvergenceWarning
         If the verdict on the draws fails.
     """
-    if isinstance(spec, Corrected) and not {"draws", "target_ess"} & options.keys():
-        options = {**options, "draws": spec.draws_wanted(data)}
     settings = Settings(seed=seed, **options)
+    if isinstance(spec, Corrected) and settings.draws is None:
+        settings = replace(settings, draws=spec.draws_wanted(data, settings.target_ess))
     model = spec.build(data)
     every = (*model.free_RVs, *model.deterministics)
     kept = [v.name for v in every if v.name not in spec.on_demand]

@@ -43,8 +43,8 @@ def measure(
     """Fit `SecondPurchase` to customers of 30 markets, 60 weeks and 20 covariates.
 
     Each size runs in a process of its own, which fits twice: cold, compilation included, and warm.
-    nutpie samples the same model, written in PyMC, of the same rows; its growth is drawn to a
-    million customers by a line through the logarithms of its times.
+    nutpie samples the same model, written in PyMC, of the same rows; its times are drawn to
+    ten times its largest size by a line through their logarithms.
 
     Parameters
     ----------
@@ -93,11 +93,13 @@ def _sizes(name: str, sizes: Sequence[int]) -> str:
 
 
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return nutpie's seconds at the largest sizes, drawn from its growth, over ours."""
+    """Return nutpie's seconds over ours, drawn from its growth to ten times its largest size."""
     peer = pd.DataFrame([r for r in rows if r["system"] == "nutpie"])
-    own = [r for r in rows if r["system"] == "bayes_mkt" and "warm_seconds" in r]
     if len(peer) < 2:
         return {}
+    reach = 10 * int(peer["customers"].max())
+    ours = [r for r in rows if r["system"] == "bayes_mkt" and r["customers"] <= reach]
+    own = [r for r in ours if "warm_seconds" in r]
     slope, level = np.polyfit(np.log(peer["customers"]), np.log(peer["to_ess_400"]), 1)
     found = {"nutpie_growth_exponent": float(slope)}
     for row in own:

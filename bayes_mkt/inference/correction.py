@@ -10,6 +10,7 @@ import xarray as xr
 
 from bayes_mkt import seeds
 from bayes_mkt.dims import SAMPLE
+from bayes_mkt.inference.diagnostics import diagnose
 from bayes_mkt.inference.psis import (
     Importance,
     effective_size,
@@ -33,7 +34,8 @@ def corrected(
 
     1,000 draws are weighted, evenly spaced within chains; if they are worth fewer than 600, as many
     more, up to 8,000, as seem to make them worth 2,500. Where k-hat is too large the draws stay as
-    they are, and the verdict on them fails.
+    they are, and the verdict on them fails; so do draws whose own verdict fails before, which are
+    not weighted at all: one set of weights for all chains would hide that they disagree.
 
     Parameters
     ----------
@@ -45,6 +47,8 @@ def corrected(
     seed
         Of the resampling.
     """
+    if not diagnose(draws).ok:
+        return draws
     sizes = draws["posterior"].sizes
     posterior = draws["posterior"].to_dataset()
     found = np.full((sizes["chain"], sizes["draw"]), np.nan)

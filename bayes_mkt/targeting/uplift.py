@@ -201,8 +201,8 @@ class Uplift:
         count = len(Cells.of(campaign).codes) if cells is None else cells
         return count * len(campaign.encoding.columns) > LARGE
 
-    def draws_wanted(self, campaign: Campaign) -> int | None:
-        """Return None: what `target_ess` asks for is enough."""
+    def draws_wanted(self, campaign: Campaign, ess: float) -> int | None:
+        """Return None: weights are even, and sampling until `ess` is reached is enough."""
         return None
 
     def corrected(self, campaign: Campaign, draws: xr.DataTree, seed: int) -> xr.DataTree:
