@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 import bayes_mkt as bm
-from benchmarks.environment import described, write
+from benchmarks.environment import described, real_data, write
 
 Case = tuple[bm.MediaPanel, bm.MediaMix]
 NAIVE = "seasonal_naive"
@@ -31,7 +30,7 @@ def measure(
     horizon: int = 4,
     seed: int = 1,
     panels: tuple[str, ...] = (),
-    data: str = "",
+    data: Path | None = None,
     note: str = "",
 ) -> None:
     """Score forecasts from rolling origins: CRPS and the share inside intervals.
@@ -45,18 +44,14 @@ def measure(
     panels
         Some of orange_juice, complete_journey, meridian; all by default.
     data
-        Folder of the data sets; by default the one that BAYES_MKT_DATA names, or shared/data.
+        Folder of the data sets; by default as `real_data` finds it.
     note
         A remark to keep with the result.
     """
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(data or os.environ.get("BAYES_MKT_DATA", beside))
-    if not folder.is_dir():
-        raise SystemExit(f"backtests needs {folder}: name the folder of the data sets by --data")
     rows: list[dict[str, Any]] = []
     about: dict[str, Any] = {}
     for name in panels or tuple(CASES):
-        panel, spec = CASES[name](folder)
+        panel, spec = CASES[name](data)
         begun = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", bm.ConvergenceWarning)  # verdicts are counted
@@ -110,9 +105,9 @@ def table(name: str, found: xr.Dataset) -> list[dict[str, Any]]:
 LEVELS = (0.5, 0.8, 0.95)
 
 
-def orange_juice(folder: Path) -> Case:
+def orange_juice(data: Path | None) -> Case:
     """Return one brand in some stores, with feature and deal as channels without spend."""
-    juice = pd.read_parquet(folder / "bayesm_retail" / "orangeJuice_yx.parquet")
+    juice = pd.read_parquet(real_data(data, "bayesm_retail/orangeJuice_yx.parquet"))
     juice = juice.query("brand == 1")
     juice = juice[juice["store"].isin(np.sort(juice["store"].unique())[:JUICE_STORES])]
     week = JUICE_WEEK + pd.to_timedelta(7 * (juice["week"] - 1), unit="D")
@@ -128,9 +123,9 @@ def orange_juice(folder: Path) -> Case:
     return panel, _stores()
 
 
-def complete_journey(folder: Path) -> Case:
+def complete_journey(data: Path | None) -> Case:
     """Return soft drinks in the largest stores, by the share on display and in the mailer."""
-    source = folder / "complete_journey"
+    source = real_data(data, "complete_journey")
     products = pd.read_parquet(
         source / "products.parquet", columns=["product_id", "product_category"]
     )
@@ -173,9 +168,9 @@ def complete_journey(folder: Path) -> Case:
     return panel, replace(_stores(), knots=3, seasonality=None)
 
 
-def meridian(folder: Path) -> Case:
+def meridian(data: Path | None) -> Case:
     """Return Meridian's simulated panel, with all that its own model is given."""
-    frame = pd.read_csv(folder / "meridian_simulated" / "geo_media.csv")
+    frame = pd.read_csv(real_data(data, "meridian_simulated/geo_media.csv"))
     channels = range(4)
     panel = bm.MediaPanel.from_frame(
         frame,

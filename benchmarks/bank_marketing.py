@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from pathlib import Path
@@ -13,9 +12,9 @@ import pandas as pd
 
 import bayes_mkt as bm
 from bayes_mkt import seeds
-from benchmarks.environment import described, write
+from benchmarks.environment import described, real_data, write
+from benchmarks.other_libraries import run
 from benchmarks.propensity_scores import figures, reliability
-from benchmarks.targeting_peers import run
 
 # Known before the call: its length isn't.
 FEATURES = [
@@ -37,15 +36,11 @@ def measure(*, splits: int = 3, seed: int = 1, data: Path | None = None, note: s
     seed
         From which all seeds follow.
     data
-        Folder that holds `bank_marketing`; None takes BAYES_MKT_DATA.
+        Folder of the data sets; by default as `real_data` finds it.
     note
         A remark to keep with the result.
     """
-    folder = data or Path(os.environ.get("BAYES_MKT_DATA", "../shared/data"))
-    path = Path(folder) / "bank_marketing" / "bank_full.parquet"
-    if not path.is_file():
-        raise SystemExit(f"{path} is absent: set BAYES_MKT_DATA or --data to its folder.")
-    frame = pd.read_parquet(path)
+    frame = pd.read_parquet(real_data(data, "bank_marketing/bank_full.parquet"))
     frame["pdays"] = frame["pdays"].where(frame["pdays"] >= 0)  # -1: never called before
     y = (frame["y"].astype(str).isin(["yes", "1"])).to_numpy()
     numbers = pd.get_dummies(frame[FEATURES], dtype=float).to_numpy(dtype=float)

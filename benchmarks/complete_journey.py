@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from pathlib import Path
@@ -13,9 +12,9 @@ import pandas as pd
 
 import bayes_mkt as bm
 from bayes_mkt.targeting.asof import Lines, Standing
-from benchmarks.environment import described, write
+from benchmarks.environment import described, real_data, write
+from benchmarks.other_libraries import run
 from benchmarks.propensity_scores import figures
-from benchmarks.targeting_peers import run
 
 HORIZON, LOOKBACK, CAMPAIGNS = 14, 182, 9
 BASE = {"horizon": HORIZON, "lookback": LOOKBACK, "dates": 2}
@@ -44,14 +43,11 @@ def measure(
     seed
         Of the fits.
     data
-        Folder that holds `complete_journey`; None takes BAYES_MKT_DATA.
+        Folder of the data sets; by default as `real_data` finds it.
     note
         A remark to keep with the result.
     """
-    folder = data or Path(os.environ.get("BAYES_MKT_DATA", "../shared/data"))
-    folder = Path(folder) / "complete_journey"
-    if not folder.is_dir():
-        raise SystemExit(f"{folder} is absent: set BAYES_MKT_DATA or --data to its parent.")
+    folder = real_data(data, "complete_journey")
     log = purchase_log(folder)
     campaigns = campaigns_of(folder, log)
     cases = {c["name"]: tables(log, c) for c in campaigns}

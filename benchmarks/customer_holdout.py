@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 import warnings
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 import bayes_mkt as bm
-from benchmarks.environment import described, write
+from benchmarks.environment import described, real_data, write
 from benchmarks.purchases import ROOT, UV, histories, theirs
 
 PEER = Path(__file__).parent / "purchases" / "lifetimes_peer.py"
@@ -21,7 +20,12 @@ MODELS = {"BG/NBD": bm.BGNBD, "MBG/NBD": bm.MBGNBD, "Pareto/NBD": bm.ParetoNBD}
 
 
 def measure(
-    *, data: str = "", peers: bool = True, seed: int = 1, limit: float = 1800.0, note: str = ""
+    *,
+    data: Path | None = None,
+    peers: bool = True,
+    seed: int = 1,
+    limit: float = 1800.0,
+    note: str = "",
 ) -> None:
     """Calibrate, forecast every customer's purchases in the holdout, and score.
 
@@ -31,7 +35,7 @@ def measure(
     Parameters
     ----------
     data
-        Folder that holds ``cdnow`` and ``online_retail``; BAYES_MKT_DATA by default.
+        Folder of the data sets; by default as `real_data` finds it.
     peers
         Whether pymc-marketing and lifetimes are run, in environments of their own.
     seed
@@ -41,11 +45,8 @@ def measure(
     note
         A remark to keep with the result, such as what else the machine was doing.
     """
-    folder = Path(data or os.environ.get("BAYES_MKT_DATA", ""))
-    if not (folder / "cdnow").is_dir():
-        raise SystemExit("customer_holdout: give --data or set BAYES_MKT_DATA to the data's folder")
     rows: list[dict[str, Any]] = []
-    for name, (history, holdout) in sources(folder).items():
+    for name, (history, holdout) in sources(data).items():
         print(name, history, holdout, flush=True)
         actual = held_out(history, holdout)
         for label, model in MODELS.items():
@@ -70,20 +71,19 @@ def measure(
     print(write("customer_holdout", result))
 
 
-def sources(folder: Path) -> dict[str, tuple[bm.CustomerHistory, bm.Holdout]]:
+def sources(data: Path | None) -> dict[str, tuple[bm.CustomerHistory, bm.Holdout]]:
     """Return history and holdout of each data set."""
-    sample = pd.read_csv(folder / "cdnow" / "cdnow_sample.csv")
+    sample = pd.read_csv(real_data(data, "cdnow/cdnow_sample.csv"))
     found = {
         "CDNOW sample": bm.CustomerHistory.split_transactions(
             sample, customer="sample_id", date="date", end="1997-09-30", unit="W"
         )
     }
-    if (folder / "online_retail").is_dir():
-        lines = retail(folder / "online_retail")
-        found["Online Retail"] = bm.CustomerHistory.split_transactions(
-            lines, customer="CustomerID", date="InvoiceDate", market="Country",
-            end="2011-06-30", unit="W",
-        )  # fmt: skip
+    lines = retail(real_data(data, "online_retail"))
+    found["Online Retail"] = bm.CustomerHistory.split_transactions(
+        lines, customer="CustomerID", date="InvoiceDate", market="Country",
+        end="2011-06-30", unit="W",
+    )  # fmt: skip
     return found
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 PACKAGES = ("bayes-mkt", "pymc", "pytensor", "jax", "blackjax", "numpy", "scipy", "xarray")
 
 
@@ -27,6 +28,23 @@ def described(command: str) -> dict[str, Any]:
         },
         "machine": machine(),
     }
+
+
+def real_data(given: Path | None, name: str) -> Path:
+    """Return where the data set `name`, a file or folder, lies.
+
+    Looked for in `given`, else in the folder that BAYES_MKT_DATA names, else in `shared/data`
+    beside the checkout.
+
+    Raises
+    ------
+    SystemExit
+        If it isn't there.
+    """
+    folder = given or Path(os.environ.get("BAYES_MKT_DATA") or BESIDE)
+    if not (folder / name).exists():
+        raise SystemExit(f"{folder / name} is absent: name its folder by --data or BAYES_MKT_DATA")
+    return folder / name
 
 
 def machine() -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from pathlib import Path
@@ -13,7 +12,7 @@ import pandas as pd
 
 import bayes_mkt as bm
 from bayes_mkt import seeds
-from benchmarks.environment import described, write
+from benchmarks.environment import described, real_data, write
 
 TREATED = ("chicago", "portland")
 START, END = "2021-04-01", "2021-04-15"
@@ -25,7 +24,7 @@ WINDOWS = (("2021-03-02", "2021-03-16"), ("2021-03-17", "2021-03-31"), (START, E
 
 
 def measure(
-    *, folds: int = 3, seed: int = 1, sampler: str = "hmc", data: str = "", note: str = ""
+    *, folds: int = 3, seed: int = 1, sampler: str = "hmc", data: Path | None = None, note: str = ""
 ) -> None:
     """Estimate the published lift, and count how often intervals of placebo lifts hold zero.
 
@@ -41,15 +40,11 @@ def measure(
     sampler
         As in `fit`; ``"laplace"`` is many times quicker, and a first look.
     data
-        Folder of the data sets; by default the one that BAYES_MKT_DATA names, or shared/data.
+        Folder of the data sets; by default as `real_data` finds it.
     note
         A remark to keep with the result.
     """
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    file = Path(data or os.environ.get("BAYES_MKT_DATA", beside)) / "geolift" / "GeoLift_Test.csv"
-    if not file.is_file():
-        raise SystemExit(f"geolift needs {file}: name the folder of the data sets by --data")
-    frame = pd.read_csv(file)
+    frame = pd.read_csv(real_data(data, "geolift/GeoLift_Test.csv"))
     test, _ = lifts(frame, TREATED, START, END, seed, sampler)
     daily = test.sum(axis=1) / 15
     print(f"lift a day: {daily.mean():.0f} ({np.quantile(daily, [0.025, 0.975])})", flush=True)

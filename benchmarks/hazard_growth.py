@@ -22,7 +22,7 @@ from bayes_mkt.customers.baseline import SHAPES, walk_basis
 from bayes_mkt.customers.spell_rows import SpellRows
 from bayes_mkt.customers.spells import crude_rate
 from benchmarks.environment import described, write
-from benchmarks.targeting_peers import run
+from benchmarks.other_libraries import run
 
 ROOT = Path(__file__).parents[1]
 MARKETS, FEATURES, INTERVALS, WEEK = 30, 20, 60, 7

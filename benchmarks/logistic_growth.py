@@ -15,7 +15,7 @@ from arviz_stats.base import array_stats
 import bayes_mkt as bm
 from bayes_mkt import seeds
 from benchmarks.environment import described, write
-from benchmarks.targeting_peers import run
+from benchmarks.other_libraries import run
 
 FEATURES = 50
 ESS = 400.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import pandas as pd
 import bayes_mkt as bm
 from bayes_mkt.targeting.recommend import bought, measures, probabilities
 from benchmarks.complete_journey import purchase_log
-from benchmarks.environment import described, write
-from benchmarks.targeting_peers import run
+from benchmarks.environment import described, real_data, write
+from benchmarks.other_libraries import run
 
 K = 10
 SPEC = bm.Propensity(horizon=14, dates=2, min_buyers=500)
@@ -29,14 +28,11 @@ def measure(*, seed: int = 1, data: Path | None = None, note: str = "") -> None:
     seed
         Of the fit.
     data
-        Folder that holds `complete_journey`; None takes BAYES_MKT_DATA.
+        Folder of the data sets; by default as `real_data` finds it.
     note
         A remark to keep with the result.
     """
-    folder = data or Path(os.environ.get("BAYES_MKT_DATA", "../shared/data"))
-    folder = Path(folder) / "complete_journey"
-    if not folder.is_dir():
-        raise SystemExit(f"{folder} is absent: set BAYES_MKT_DATA or --data to its parent.")
+    folder = real_data(data, "complete_journey")
     log = purchase_log(folder)
     past = log.until(np.datetime64(log.end, "D") - SPEC.horizon)
     with warnings.catch_warnings():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from pathlib import Path
@@ -13,7 +12,7 @@ import pandas as pd
 
 import bayes_mkt as bm
 from bayes_mkt.customers.scores import kaplan_meier
-from benchmarks.environment import described, write
+from benchmarks.environment import described, real_data, write
 
 TIMES = [30, 60, 90]
 BURN_IN = "2010-03-01"
@@ -28,7 +27,7 @@ MODELS = {
 }
 
 
-def measure(*, data: str = "", seed: int = 1, note: str = "") -> None:
+def measure(*, data: Path | None = None, seed: int = 1, note: str = "") -> None:
     """Fit customers known at a date, and score those acquired since, market by market.
 
     Online Retail by country, and 40 simulated markets. In Online Retail first purchases in the
@@ -38,18 +37,16 @@ def measure(*, data: str = "", seed: int = 1, note: str = "") -> None:
     Parameters
     ----------
     data
-        Folder that holds ``online_retail``; BAYES_MKT_DATA by default.
+        Folder of the data sets; by default as `real_data` finds it.
     seed
         Of the fits.
     note
         A remark to keep with the result, such as what else the machine was doing.
     """
-    folder = Path(data or os.environ.get("BAYES_MKT_DATA", ""))
-    if not (folder / "online_retail").is_dir():
-        raise SystemExit("second_purchase: give --data or set BAYES_MKT_DATA to the data's folder")
+    folder = real_data(data, "online_retail")
     sources = {
         "simulated": simulated(seed),
-        "online retail": (*split(folder / "online_retail"), None),
+        "online retail": (*split(folder), None),
     }
     found = [about(name, *halves, seed) for name, halves in sources.items()]
     result = {

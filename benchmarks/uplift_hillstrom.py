@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import xarray as xr
 
 import bayes_mkt as bm
 from bayes_mkt import seeds
-from benchmarks.environment import described, write
-from benchmarks.targeting_peers import run
+from benchmarks.environment import described, real_data, write
+from benchmarks.other_libraries import run
 
 FEATURES = ["recency", "history", "mens", "womens", "zip_code", "newbie", "channel"]
 CONTROL = "No E-Mail"
@@ -45,14 +44,11 @@ def measure(
     seed
         From which all seeds follow.
     data
-        Folder that holds `hillstrom/hillstrom.parquet`; None takes BAYES_MKT_DATA.
+        Folder of the data sets; by default as `real_data` finds it.
     note
         A remark to keep with the result.
     """
-    folder = data or Path(os.environ.get("BAYES_MKT_DATA", "../shared/data"))
-    path = Path(folder) / "hillstrom" / "hillstrom.parquet"
-    if not path.is_file():
-        raise SystemExit(f"{path} is absent: set BAYES_MKT_DATA or --data to its folder.")
+    path = real_data(data, "hillstrom/hillstrom.parquet")
     frame = prepared(pd.read_parquet(path))
     rows, cases, halves = [], [], []
     for index in range(splits):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 import bayes_mkt as bm
-from benchmarks.environment import described, write
+from benchmarks.environment import described, real_data, write
 
 ROOT = Path(__file__).parents[2]
 PEER = Path(__file__).with_name("peer.py")
@@ -26,7 +25,7 @@ MARKETS = 30
 
 def measure(
     *,
-    data: str = "",
+    data: Path | None = None,
     customers: int = 1_000_000,
     peer_sizes: Sequence[int] = (10_000, 30_000, 100_000),
     limit: float = 1800.0,
@@ -41,7 +40,7 @@ def measure(
     Parameters
     ----------
     data
-        Folder that holds ``cdnow``; BAYES_MKT_DATA by default.
+        Folder of the data sets; by default as `real_data` finds it.
     customers
         Simulated customers, in 30 markets of unequal size, with daily ages.
     peer_sizes
@@ -53,9 +52,7 @@ def measure(
     note
         A remark to keep with the result, such as what else the machine was doing.
     """
-    folder = Path(data or os.environ.get("BAYES_MKT_DATA", "")) / "cdnow"
-    if not folder.is_dir():
-        raise SystemExit("purchases: give --data or set BAYES_MKT_DATA to the data's folder")
+    folder = real_data(data, "cdnow")
     master = pd.read_parquet(folder / "cdnow_master.parquet")
     names = {c.lower(): c for c in master.columns}
     who = next(names[n] for n in ("customer_id", "id", "customer") if n in names)

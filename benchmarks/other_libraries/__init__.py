@@ -1,4 +1,4 @@
-"""Other libraries beside the targeting room, each script in a pinned environment of its own."""
+"""Other libraries beside ours, each script in a pinned environment of its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(script: str, arrays: Mapping[str, np.ndarray], **options: Any) -> dict[s
         If the environment can't be made, or the script fails.
     """
     uv = Path(sys.executable).with_name("uv")
-    with tempfile.TemporaryDirectory(prefix="targeting-") as name:
+    with tempfile.TemporaryDirectory(prefix="library-") as name:
         folder = Path(name)
         np.savez(folder / "in.npz", **arrays)
         (folder / "options.json").write_text(json.dumps(options), encoding="utf-8")
