@@ -21,6 +21,7 @@ from bayes_mkt.inference.warmup import MAX_DENSE, Tuning
 
 DEPTH = 10.0
 CLIMBS = (50, 100)
+FALL = 3.0  # of a spread, in units of its logarithm
 
 
 def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> State:
@@ -48,7 +49,7 @@ def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> Sta
         return compiled(points)
 
     if size <= MAX_DENSE:
-        tops, values = climb(gradient, starts)
+        tops, values = _climb_near(gradient, starts, density.scales, rng)
     else:
         tops, values = _climb_far(gradient, starts, density.scales, rng)
     tuning = _curved(gradient, tops[int(np.argmax(values))], chains)
@@ -59,6 +60,28 @@ def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> Sta
         # Beskos et al. (2013): what keeps the acceptance of a trajectory falls with the size so.
         tuning = replace(tuning, step_size=size**-0.25)
     return State(starts, tuning, density.forms, gradients=count)
+
+
+def _climb_near(
+    gradient: Gradient, starts: np.ndarray, held: Sequence[int], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return points of higher density, as `climb`.
+
+    Where data say very much of many effects, the first steps from afar can throw their spread to
+    nearly nothing, a place so steep that a chain never leaves it. If a chain comes there, or ends
+    hopelessly below the best one, all climb again, first with the spreads held, and each keeps the
+    higher of its two places.
+    """
+    tops, values = climb(gradient, starts)
+    spreads = list(held)
+    fallen = tops[:, spreads] < starts[:, spreads] - FALL
+    behind = values < values.max() - DEPTH * starts.shape[1]
+    if not spreads or not (fallen.any() or behind.any()):
+        return tops, values
+    again, _ = _climb_far(gradient, starts, held, rng)
+    again, reached = climb(gradient, again)
+    better = reached > values
+    return np.where(better[:, None], again, tops), np.where(better, reached, values)
 
 
 def _climb_far(

@@ -36,6 +36,20 @@ def groups() -> pm.Model:
     return model
 
 
+def informed() -> pm.Model:
+    """Effects of 30 groups on two parameters, each known to within a thousandth."""
+    rng = np.random.default_rng(1)
+    seen = np.exp(rng.normal([[1.0], [2.0]], [[0.5], [0.4]], (2, 30)))
+    precise = 1e6
+    with pm.Model() as model:
+        spread = pm.HalfNormal("spread", 1.0, shape=2)
+        level = pm.Normal("level", 0.0, 3.0, shape=2)
+        for i in range(2):
+            effect = pm.Normal(f"effect{i}", level[i], spread[i], shape=30)
+            pm.Gamma(f"y{i}", alpha=precise, beta=precise / pm.math.exp(effect), observed=seen[i])
+    return model
+
+
 def test_the_probed_diagonal_is_exact_where_nothing_else_is() -> None:
     diagonal = np.geomspace(1e-2, 1e4, 30)
     found = curvature_diagonal(
@@ -74,3 +88,15 @@ def test_wide_posteriors_begin_with_the_spread_where_it_was() -> None:
     assert abs(state.positions[:, level] - 2.0).max() < 0.5
     assert state.gradients > 0
     assert state.tuning.scale.shape == (density.start.size,)
+
+
+def test_no_chain_begins_where_the_spread_of_well_known_effects_is_nothing() -> None:
+    _, density = prepared(informed())
+    gradient = gradient_of(density)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        starts = density.start + rng.uniform(-2.0, 2.0, (8, density.start.size))
+        _, climbed = climb(gradient, starts)
+        values, _ = gradient(begin(density, starts, rng).positions)
+        assert np.ptp(climbed) > 1e5  # without more ado some chains are thrown far away
+        assert np.ptp(values) < 20 * density.start.size
