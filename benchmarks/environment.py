@@ -30,18 +30,20 @@ def described(command: str) -> dict[str, Any]:
     }
 
 
-def real_data(given: Path | None, name: str) -> Path:
-    """Return where the data set `name`, a file or folder, lies.
+def data_folder(given: Path | None) -> Path:
+    """Return `given`, else the folder that BAYES_MKT_DATA names, else `shared/data` beside us."""
+    return given or Path(os.environ.get("BAYES_MKT_DATA") or BESIDE)
 
-    Looked for in `given`, else in the folder that BAYES_MKT_DATA names, else in `shared/data`
-    beside the checkout.
+
+def real_data(given: Path | None, name: str) -> Path:
+    """Return where the data set `name`, a file or folder, lies in `data_folder`.
 
     Raises
     ------
     SystemExit
         If it isn't there.
     """
-    folder = given or Path(os.environ.get("BAYES_MKT_DATA") or BESIDE)
+    folder = data_folder(given)
     if not (folder / name).exists():
         raise SystemExit(f"{folder / name} is absent: name its folder by --data or BAYES_MKT_DATA")
     return folder / name

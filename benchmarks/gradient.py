@@ -18,7 +18,7 @@ import pandas as pd
 import bayes_mkt as bm
 from benchmarks.environment import RESULTS, described, write
 from benchmarks.peers.columns import GEO_MEDIA
-from benchmarks.samplers import data_folder
+from benchmarks.samplers import checked_folder
 
 BATCH = 8
 LIMIT = 3.0  # what the collapsed density may cost, in units of the two passes
@@ -39,7 +39,7 @@ def measure(*, data: Path | None = None, rounds: int = 400, seed: int = 1, note:
     note
         A remark to keep with the result, such as what else the machine was doing.
     """
-    folder = data_folder(data, ["geo_media"])
+    folder = checked_folder(data, ["geo_media"])
     assert folder is not None
     built = bm.MediaMix.meridian().build(panel(folder))
     rows: list[dict[str, Any]] = []

@@ -97,7 +97,10 @@ def evaluator(model: Any) -> Evaluate:
     inputs = list(at.values())
     fates = list(model.fates(at, x, seen, age))
     rest = pytensor.function([*inputs, x, seen, age], fates, mode="FAST_COMPILE")
-    counted = pytensor.function([*inputs, x], model.count_terms(at, x), mode="FAST_COMPILE")
+    # Not every hyperparameter has a part in the terms of the count.
+    counted = pytensor.function(
+        [*inputs, x], model.count_terms(at, x), mode="FAST_COMPILE", on_unused_input="ignore"
+    )
 
     def evaluate(point: Array, columns: dict[str, Array]) -> Array:
         values = [np.exp(point[i : i + 1]) for i in range(len(inputs))]

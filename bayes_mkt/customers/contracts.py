@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import special
 
+from bayes_mkt.customers.gammas import log_rising
 from bayes_mkt.customers.pooling import MARKET_SD, correlated
 from bayes_mkt.dims import SAMPLE
 from bayes_mkt.errors import DataError, SpecError
@@ -192,7 +193,7 @@ class ShiftedBetaGeometric:
             ended = pm.Data("ended", data["ended"].to_numpy())
             # Ended: B(a+1, b+t-1); goes on: B(a, b+t).
             at, bt = a[index], b[index]
-            each = _betaln(at + ended, bt + t - ended) - _betaln(at, bt)
+            each = ended * pt.log(at) + log_rising(bt, t - ended) - log_rising(at + bt, t)
             log_likelihood = pt.dot(pm.Data("weight", data["weight"].to_numpy()), each)
             pm.Deterministic("contract_log_likelihood", log_likelihood)
             pm.Potential("contracts", log_likelihood)
@@ -298,8 +299,3 @@ def _checked(table: Any, problems: Problems) -> xr.Dataset:
         },
         coords={COHORT: names},
     )
-
-
-def _betaln(a: Any, b: Any) -> Any:
-    """Return the log of the beta function."""
-    return pt.gammaln(a) + pt.gammaln(b) - pt.gammaln(a + b)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bayes_mkt.customers.condense import check_condense, condensed, counted_rows, evaluator
 from bayes_mkt.customers.futures import BetaFuture, Future, RateFuture
+from bayes_mkt.customers.gammas import log_rising
 from bayes_mkt.customers.history import DAYS, CustomerHistory
 from bayes_mkt.customers.pooling import (
     COVARIATE_EFFECT,
@@ -243,15 +244,15 @@ class BGNBD(PurchaseModel):
         return {"r": r, "alpha": alpha, "a": (1 - stays) * kappa, "b": stays * kappa}
 
     def count_terms(self, at: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Return lnG(r+x) - lnG(r) + r ln alpha + lnB(a, b+x) - lnB(a, b)."""
-        return _nbd(at, x) + _betaln(at["a"], at["b"] + x) - _betaln(at["a"], at["b"])
+        """Return lnG(r+x) - lnG(r) - x ln alpha + lnB(a, b+x) - lnB(a, b)."""
+        return _nbd(at, x) + _stays(at, x)
 
     def fates(
         self, at: Mapping[str, Tensor], x: Tensor, seen: Tensor, age: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return -(r+x) ln(alpha+T), and the log-odds of having left after the last purchase."""
+        """Return -(r+x) ln(1+T/alpha), and the log-odds of having left after the last purchase."""
         again = pt.maximum(x, 1.0)
-        now, last = pt.log(at["alpha"] + age), pt.log(at["alpha"] + seen)
+        now, last = pt.log1p(age / at["alpha"]), pt.log1p(seen / at["alpha"])
         gone = pt.log(at["a"]) - pt.log(at["b"] + again - 1) + (at["r"] + x) * (now - last)
         return -(at["r"] + x) * now, pt.switch(x > 0, gone, NEVER)
 
@@ -281,14 +282,14 @@ class MBGNBD(BGNBD):
     """
 
     def count_terms(self, at: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Return lnG(r+x) - lnG(r) + r ln alpha + lnB(a, b+x+1) - lnB(a, b)."""
-        return _nbd(at, x) + _betaln(at["a"], at["b"] + x + 1) - _betaln(at["a"], at["b"])
+        """Return lnG(r+x) - lnG(r) - x ln alpha + lnB(a, b+x+1) - lnB(a, b)."""
+        return _nbd(at, x) + _stays(at, x + 1)
 
     def fates(
         self, at: Mapping[str, Tensor], x: Tensor, seen: Tensor, age: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return -(r+x) ln(alpha+T), and the log-odds of having left after the last purchase."""
-        now, last = pt.log(at["alpha"] + age), pt.log(at["alpha"] + seen)
+        """Return -(r+x) ln(1+T/alpha), and the log-odds of having left after the last purchase."""
+        now, last = pt.log1p(age / at["alpha"]), pt.log1p(seen / at["alpha"])
         gone = pt.log(at["a"]) - pt.log(at["b"] + x) + (at["r"] + x) * (now - last)
         return -(at["r"] + x) * now, gone
 
@@ -349,26 +350,28 @@ class ParetoNBD(PurchaseModel):
         return {"r": r, "alpha": alpha, "s": s, "beta": s * year * pt.exp(-theta["dropout_rate"])}
 
     def count_terms(self, at: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Return lnG(r+x) - lnG(r) + r ln alpha + s ln beta."""
-        return _nbd(at, x) + at["s"] * pt.log(at["beta"])
+        """Return lnG(r+x) - lnG(r) - x ln alpha."""
+        return _nbd(at, x)
 
     def fates(
         self, at: Mapping[str, Tensor], x: Tensor, seen: Tensor, age: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return -(r+x) ln(alpha+T) - s ln(beta+T), and the log-odds of being gone."""
+        """Return -(r+x) ln(1+T/alpha) - s ln(1+T/beta), and the log-odds of being gone."""
         r, alpha, s, beta = (at[name] for name in self.parameters)
-        alive = -(r + x) * pt.log(alpha + age) - s * pt.log(beta + age)
+        alive = -(r + x) * pt.log1p(age / alpha) - s * pt.log1p(age / beta)
         k, start = r + x + s, alpha + seen
         # Who bought on the last day can't be gone; a day more keeps the unused branch finite.
-        stretch = pt.log((alpha + pt.switch(age > seen, age, seen + 1.0)) / start)
+        stretch = pt.log1p(pt.switch(age > seen, age - seen, 1.0) / start)
         width = -pt.expm1(-k * stretch)
         nodes, weights = np.polynomial.legendre.leggauss(NODES)
         u = 1.0 - width[:, None] * (0.5 - 0.5 * nodes)
-        purchase = start[:, None] * u ** (-1.0 / k[:, None])
-        ratio = purchase / (purchase + (beta - alpha)[:, None])
-        inside = pt.dot(ratio ** (s[:, None] + 1.0), 0.5 * weights)
-        integral = -k * pt.log(start) - pt.log(k) + pt.log(width) + pt.log(inside)
-        return alive, pt.switch(age > seen, pt.log(s) + integral - alive, NEVER)
+        v = seen[:, None] + start[:, None] * pt.expm1(-pt.log(u) / k[:, None])
+        ratio = pt.log1p(v / alpha[:, None]) - pt.log1p(v / beta[:, None])
+        inside = pt.logsumexp((s[:, None] + 1.0) * ratio + np.log(0.5 * weights), axis=1)
+        # Powers of alpha and beta are taken out of both, so that large ones don't cancel.
+        integral = -k * pt.log1p(seen / alpha) - pt.log(k) + pt.log(width) + inside
+        gone = pt.log(s) + pt.log(alpha / beta) + integral - alive
+        return alive, pt.switch(age > seen, gone, NEVER)
 
     def future(self, at: Mapping[str, Array], x: Array, age: Array) -> Future:
         """Return lambda ~ Gamma(r+x, alpha+T), mu ~ Gamma(s, beta+T)."""
@@ -389,10 +392,10 @@ def profile_names(history: CustomerHistory) -> list[str]:
 
 
 def _nbd(at: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Return lnG(r+x) - lnG(r) + r ln alpha."""
-    return pt.gammaln(at["r"] + x) - pt.gammaln(at["r"]) + at["r"] * pt.log(at["alpha"])
+    """Return lnG(r+x) - lnG(r) - x ln alpha."""
+    return log_rising(at["r"], x) - x * pt.log(at["alpha"])
 
 
-def _betaln(a: Tensor, b: Tensor) -> Tensor:
-    """Return the log of the beta function."""
-    return pt.gammaln(a) + pt.gammaln(b) - pt.gammaln(a + b)
+def _stays(at: Mapping[str, Tensor], n: Tensor) -> Tensor:
+    """Return lnB(a, b+n) - lnB(a, b): of n chances to leave, none was taken."""
+    return log_rising(at["b"], n) - log_rising(at["a"] + at["b"], n)

@@ -13,6 +13,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from bayes_mkt.customers.condense import Evaluate, check_condense, condensed
+from bayes_mkt.customers.gammas import log_rising
 from bayes_mkt.customers.history import CustomerHistory
 from bayes_mkt.customers.pooling import (
     COVARIATE_EFFECT,
@@ -161,8 +162,8 @@ def _log_likelihood(at: Mapping[str, Tensor], count: Tensor, paid: Tensor) -> Te
     p, q, v = at["p"], at["q"], at["v"]
     # p x ln x and p x ln z together: what was spent in all.
     px, total = p * count, count * paid
-    each = pt.gammaln(px + q) - pt.gammaln(px) - pt.gammaln(q) + q * pt.log(v)
-    return each + px * pt.log(total) - pt.log(paid) - (px + q) * pt.log(total + v)
+    each = log_rising(px, q) - pt.gammaln(q) - pt.log(paid)
+    return each - px * pt.log1p(v / total) - q * pt.log1p(total / v)
 
 
 def _evaluate() -> Evaluate:

@@ -86,10 +86,8 @@ def score_set(
     levels = [len(feature.levels) for feature in trained.encoding.features]
     grid = np.stack(np.unravel_index(np.arange(np.prod(levels)), levels), axis=1)
     index = cells(trained, at, lines)
-    place, parent = (
-        set_position(fit, trained, log, items),
-        parent_position(trained, log, fit, items),
-    )
+    place = set_position(fit, trained, log, items)
+    parent = parent_position(trained, log, fit, items)
     posterior = thin(fit.posterior, max_draws)
     data = {
         "design": trained.encoding.design(grid),
@@ -148,13 +146,10 @@ def informed(
     size = len(data["design"])
     seen = np.bincount(cell, minlength=size)
     used = np.flatnonzero(seen)
-    own = data | {
-        "design": data["design"][used],
-        "attributes": standardised(trained, log, items, lines, before),
-    }
+    own = data | {"attributes": standardised(trained, log, items, lines, before)}
     bare = with_first(drawn, {"set_effect": np.zeros(()), "window_effect": np.zeros(())})
     parts = fit.target.evaluate(bare, ["probability"], data=[own])
-    chance = np.concatenate([found["probability"][..., 0] for _, (found,) in parts])
+    chance = np.concatenate([found["probability"][:, used, 0] for _, (found,) in parts])
     set_sd, window_sd = (
         drawn[n].transpose(*SAMPLE).to_numpy().ravel() for n in ("set_sd", "window_sd")
     )

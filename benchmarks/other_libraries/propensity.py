@@ -12,7 +12,6 @@ rows.
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,6 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-
-warnings.filterwarnings("ignore")
 
 
 def logistic() -> Any:

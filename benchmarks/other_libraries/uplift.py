@@ -12,7 +12,6 @@ learner the scores (split, arm, customer) of all customers, each arm learned aga
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from econml.dr import DRLearner, LinearDRLearner
 from lightgbm import LGBMRegressor
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
-
-warnings.filterwarnings("ignore")
 
 
 def trees() -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.environment import RESULTS, described, write
 from benchmarks.peers.protocol import without_paths
-from benchmarks.samplers import data_folder
+from benchmarks.samplers import checked_folder
 from benchmarks.samplers.launch import ROOT, environment
 
 LIMIT = 0.25  # of a cold fit's time
@@ -43,7 +43,7 @@ def measure(
     note
         A remark to keep with the result, such as what else the machine was doing.
     """
-    folder = data_folder(data, ["geo_media"])
+    folder = checked_folder(data, ["geo_media"])
     rows: list[dict[str, Any]] = []
     for repetition in range(repetitions):
         found = once(str(folder), weeks, seed + 10 * repetition)

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.environment import RESULTS, described, write
+from benchmarks.environment import RESULTS, data_folder, described, write
 from benchmarks.peers.protocol import Task
 from benchmarks.samplers.catalogue import POSTERIORS, QUICK, SUITE
 from benchmarks.samplers.launch import available, run
@@ -78,7 +78,7 @@ def measure(
     count = repetitions or (1 if quick else 3)
     for name in names:
         system(name)
-    folder = data_folder(data, chosen)
+    folder = checked_folder(data, chosen)
     stem = "samplers_quick" if quick else "samplers"
     settings = {"seed": seed, "limit": limit, "platform": platform, "quick": quick}
     partial = Partial.open(RESULTS / f"{stem}.partial.json", settings, fresh=fresh)
@@ -141,9 +141,9 @@ def told(record: dict[str, Any]) -> str:
     return f"{head} {record.get('failure', '')}".rstrip()
 
 
-def data_folder(given: Path | None, models: list[str]) -> Path | None:
+def checked_folder(given: Path | None, models: list[str]) -> Path | None:
     """Return the folder of real data, or end the run if a posterior needs it and it is absent."""
-    folder = given or Path(os.environ.get("BAYES_MKT_DATA", BESIDE / "data"))
+    folder = data_folder(given)
     for name in models:
         for file in POSTERIORS[name].files:
             if not folder.joinpath(file).is_file():

@@ -16,7 +16,7 @@ from benchmarks.growth import CENTRE, GRID, points
 from benchmarks.peers import simulated
 from benchmarks.peers.models import MODELS, build, kept
 from benchmarks.peers.protocol import Task
-from benchmarks.samplers import data_folder, told
+from benchmarks.samplers import checked_folder, told
 from benchmarks.samplers.catalogue import POSTERIORS, SUITE
 from benchmarks.samplers.launch import run
 from benchmarks.samplers.markdown import number, page
@@ -154,8 +154,8 @@ def test_a_run_goes_on_where_it_was_cut(tmp_path: Path) -> None:
 
 def test_absent_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"cdnow_customers_summary\.csv.*--data"):
-        data_folder(tmp_path, ["bgnbd"])
-    assert data_folder(tmp_path, ["funnel"]) == tmp_path.resolve()
+        checked_folder(tmp_path, ["bgnbd"])
+    assert checked_folder(tmp_path, ["funnel"]) == tmp_path.resolve()
 
 
 def test_an_unknown_system_is_refused() -> None:
