@@ -73,7 +73,9 @@ def measure(
     table = frame.groupby("learner").mean(numeric_only=True).round(5)
     print(table.to_string())
     result = {
-        **described(f"python -m benchmarks complete_journey --seed {seed}"),
+        **described(
+            f"python -m benchmarks complete_journey {'' if slopes else '--no-slopes '}--seed {seed}"
+        ),
         "note": note,
         "question": f"purchases of a campaign's products within {HORIZON} days of its start",
         "campaigns": [
