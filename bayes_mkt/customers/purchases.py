@@ -369,9 +369,8 @@ class ParetoNBD(PurchaseModel):
         ratio = pt.log1p(v / alpha[:, None]) - pt.log1p(v / beta[:, None])
         inside = pt.logsumexp((s[:, None] + 1.0) * ratio + np.log(0.5 * weights), axis=1)
         # Powers of alpha and beta are taken out of both, so that large ones don't cancel.
-        integral = -k * pt.log1p(seen / alpha) - pt.log(k) + pt.log(width) + inside
-        gone = pt.log(s) + pt.log(alpha / beta) + integral - alive
-        return alive, pt.switch(age > seen, gone, NEVER)
+        integral = pt.log(alpha / beta) - k * pt.log1p(seen / alpha) + pt.log(width / k) + inside
+        return alive, pt.switch(age > seen, pt.log(s) + integral - alive, NEVER)
 
     def future(self, at: Mapping[str, Array], x: Array, age: Array) -> Future:
         """Return lambda ~ Gamma(r+x, alpha+T), mu ~ Gamma(s, beta+T)."""
