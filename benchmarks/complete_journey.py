@@ -178,7 +178,7 @@ def ours(
     past = log.until(np.datetime64(campaigns[0]["start"], "D") - DAY)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.ConvergenceWarning)  # the verdict is kept
-        fit = bm.fit(spec, past, seed=seed, draws=100, progress=False)
+        fit = bm.fit(spec, past, seed=seed, progress=False)
     fitted = time.perf_counter() - begun
     seconds = []
     for campaign in campaigns:

@@ -53,16 +53,23 @@ class Propensity:
     set's attributes, both as of the close of t,
 
         logit P(i buys of s within `horizon` days of t)
-            = intercept + u_st' attribute_effect + parent_p(s) + set_s + window_st
-              + x_ist' (feature + slope_s + attribute_slope u_st)
-        feature_k ~ N(0, feature_sd_g(k)),  slope_sk ~ N(0, slope_sd_g(k)),
-        parent_p ~ N(0, parent_sd),  set_s ~ N(0, set_sd),  window_st ~ N(0, window_sd)
+            = window_level_st + x_ist' (slope_s + attribute_slope u_st)
+        window_level_st ~ N(set_level_s + (u_st - m_s)' attribute_effect, window_sd)
+        set_level_s ~ N(parent_level_p(s) + m_s' attribute_effect, set_sd)
+        parent_level_p ~ N(intercept, parent_sd)
+        slope_sk ~ N(feature_effect_k, slope_sd_g(k)),  feature_effect_k ~ N(0, feature_sd_g(k))
 
-    with attribute_slope_km ~ N(0, attribute_slope_sd_g(k)) if `attribute_slopes`, else zero; and
-    for those who buy, log spend ~ N(spend_intercept + u' spend_attribute_effect + spend_set_s + x'
-    (spend_feature + spend_slope_s), spend_sigma), with spend_slope_sk ~ N(0, spend_slope_sd_g(k))
-    if `spend_slopes`, else zero. A set that the model has never seen, of new products
-    even, has its attributes' part, its parent's, and fresh draws of the rest.
+    with m_s the mean of the set's u over the training dates, g(k) the feature of column k, and
+    attribute_slope_km ~ N(0, attribute_slope_sd_g(k)) if `attribute_slopes`, else zero; and for
+    those who buy,
+
+        log spend ~ N(spend_level_s + (u_st - m_s)' spend_attribute_effect + x' spend_slope_s,
+                      spend_sigma)
+        spend_level_s ~ N(spend_intercept + m_s' spend_attribute_effect, spend_set_sd)
+
+    with spend_slope_sk ~ N(spend_feature_k, spend_slope_sd_g(k)) if `spend_slopes`, else
+    spend_feature_k itself. A set that the model has never seen, of new products even, has its
+    attributes' part, its parent's, and fresh draws of the rest.
 
     Parameters
     ----------
@@ -141,12 +148,9 @@ class Propensity:
         with pm.Model(coords=_coords(found)) as model:
             design = pm.Data("design", found.encoding.design(found.codes))
             attributes = pm.Data("attributes", found.attributes)
-            place = {
-                "set": pm.Data("set_of", found.set_of),
-                "parent": pm.Data("parent_of", found.parent_of),
-                "window": pm.Data("window_of", np.arange(len(found.set_of))),
-            }
-            logit = _logit(self, found, design, attributes, place)
+            set_of = pm.Data("set_of", found.set_of)
+            level = _levels(self, found)[pm.Data("window_of", np.arange(len(found.set_of)))]
+            logit = level[None, :] + pt.matmul(design, _own(self, found, attributes, set_of))
             pm.Deterministic("probability", pt.sigmoid(logit))
             pm.CustomDist(
                 "bought",
@@ -157,7 +161,7 @@ class Propensity:
                 random=draw_binomial,
                 observed=pm.Data("buyers", k),
             )
-            _spend(self, found, design, attributes, place["set"])
+            _spend(self, found, design, attributes, set_of)
         return model
 
 
@@ -177,27 +181,44 @@ def _group(found: Windows) -> np.ndarray:
     return np.array([groups.index(g) for g in found.encoding.groups])
 
 
-def _logit(
-    spec: Propensity, found: Windows, design: Tensor, attributes: Tensor, place: dict[str, Tensor]
-) -> Tensor:
-    """Return the log-odds of buying (cell, window)."""
-    group = _group(found)
-    own = spec.prior("attribute_effect").variable("attribute_effect", dims="attribute")
-    level = spec.prior("intercept").variable("intercept") + pt.dot(attributes, own)
-    for name in ("parent", "set", "window"):
-        sd = spec.prior(f"{name}_sd").variable(f"{name}_sd")
-        level = level + pm.Normal(f"{name}_effect", 0.0, sd, dims=name)[place[name]]
-    feature_sd = spec.prior("feature_sd").variable("feature_sd", dims="group")
-    feature = pm.Normal("feature_effect", 0.0, feature_sd[group], dims="column")
-    slope_sd = spec.prior("slope_sd").variable("slope_sd", dims="group")
-    slope = pm.Normal("slope", 0.0, slope_sd[group][:, None], dims=("column", "set"))
-    slopes = feature[:, None] + slope[:, place["set"]]
+def _own(spec: Propensity, found: Windows, attributes: Tensor, set_of: Tensor) -> Tensor:
+    """Return the slopes of each window (column, window)."""
+    slopes = _slopes(spec, found, ("feature_effect", "feature_sd"), ("slope", "slope_sd"))
+    slopes = slopes[:, set_of]
     if spec.attribute_slopes:
         sd = spec.prior("attribute_slope_sd").variable("attribute_slope_sd", dims="group")
         dims = ("column", "attribute")
-        by_attribute = pm.Normal("attribute_slope", 0.0, sd[group][:, None], dims=dims)
+        by_attribute = pm.Normal("attribute_slope", 0.0, sd[_group(found)][:, None], dims=dims)
         slopes = slopes + pt.matmul(by_attribute, attributes.T)
-    return level[None, :] + pt.matmul(design, slopes)
+    return slopes
+
+
+def _levels(spec: Propensity, found: Windows) -> Tensor:
+    """Return the log-odds of the average customer (window,).
+
+    Each level is drawn about the one above: what a set sold leaves little doubt of its own level,
+    and of the sums of effects that make it up, but much of the effects one by one.
+    """
+    effect = spec.prior("attribute_effect").variable("attribute_effect", dims="attribute")
+    sds = {n: spec.prior(f"{n}_sd").variable(f"{n}_sd") for n in ("parent", "set", "window")}
+    intercept = spec.prior("intercept").variable("intercept")
+    parent = pm.Normal("parent_level", intercept, sds["parent"], dims="parent")
+    mean = parent[found.parent_of] + pt.dot(found.typical, effect)
+    of_set = pm.Normal("set_level", mean, sds["set"], dims="set")
+    moved = pt.dot(found.attributes - found.typical[found.set_of], effect)
+    return pm.Normal("window_level", of_set[found.set_of] + moved, sds["window"], dims="window")
+
+
+def _slopes(
+    spec: Propensity, found: Windows, mean: tuple[str, str], own: tuple[str, str]
+) -> Tensor:
+    """Return the slopes of each set about their means (column, set), by the variables' names."""
+    group = _group(found)
+    sd = spec.prior(mean[1]).variable(mean[1], dims="group")
+    center = pm.Normal(mean[0], 0.0, sd[group], dims="column")
+    spread = spec.prior(own[1]).variable(own[1], dims="group")
+    dims = ("column", "set")
+    return pm.Normal(own[0], center[:, None], spread[group][:, None], dims=dims)
 
 
 def _spend(
@@ -205,18 +226,19 @@ def _spend(
 ) -> None:
     """Add the amounts of buyers, by their sums."""
     own = spec.prior("spend_attribute_effect").variable("spend_attribute_effect", dims="attribute")
-    sd = spec.prior("spend_feature_sd").variable("spend_feature_sd", dims="group")
-    feature = pm.Normal("spend_feature", 0.0, sd[_group(found)], dims="column")
+    intercept = spec.prior("spend_intercept").variable("spend_intercept")
     set_sd = spec.prior("spend_set_sd").variable("spend_set_sd")
-    of_set = pm.Normal("spend_set", 0.0, set_sd, dims="set")
-    level = spec.prior("spend_intercept").variable("spend_intercept") + of_set[set_of]
-    slopes = feature[:, None]
+    typical = pm.Data("typical", found.typical)
+    center = intercept + pt.dot(typical, own)
+    level = pm.Normal("spend_level", center, set_sd, dims="set")[set_of]
+    mean_names = ("spend_feature", "spend_feature_sd")
     if spec.spend_slopes:
-        slope_sd = spec.prior("spend_slope_sd").variable("spend_slope_sd", dims="group")
-        spread = slope_sd[_group(found)][:, None]
-        own_slope = pm.Normal("spend_slope", 0.0, spread, dims=("column", "set"))
-        slopes = slopes + own_slope[:, set_of]
-    mean = (level + pt.dot(attributes, own))[None, :] + pt.matmul(design, slopes)
+        slopes = _slopes(spec, found, mean_names, ("spend_slope", "spend_slope_sd"))[:, set_of]
+    else:
+        sd = spec.prior(mean_names[1]).variable(mean_names[1], dims="group")
+        slopes = pm.Normal(mean_names[0], 0.0, sd[_group(found)], dims="column")[:, None]
+    moved = pt.dot(attributes - typical[set_of], own)
+    mean = (level + moved)[None, :] + pt.matmul(design, slopes)
     sigma = spec.prior("spend_sigma").variable("spend_sigma")
     unit = pm.Data("spend_unit", found.unit)
     pm.Deterministic("buyer_spend", unit * pt.exp(mean + sigma**2 / 2))

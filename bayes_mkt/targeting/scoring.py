@@ -89,16 +89,26 @@ def score_set(
     place = set_position(fit, trained, log, items)
     parent = parent_position(trained, log, fit, items)
     posterior = thin(fit.posterior, max_draws)
+    own = standardised(trained, log, items, lines, at)
     data = {
         "design": trained.encoding.design(grid),
-        "attributes": standardised(trained, log, items, lines, at),
+        "attributes": own,
+        "typical": trained.typical if place >= 0 else np.tile(own, (len(trained.sets), 1)),
         "set_of": np.array([max(place, 0)]),
-        "parent_of": np.array([max(parent, 0)]),
         "window_of": np.array([0]),
     }
-    drawn = fresh(posterior, place < 0, parent < 0, trained.encoding.groups, seed)
-    if place < 0:
-        drawn = informed(fit, trained, log, at, items, drawn, data, seed)
+    rng = seeds.generator(seed, "new effects")
+    if place >= 0:
+        moved = shift(posterior, own[0] - trained.typical[place])
+        drawn, level = posterior, taken(posterior, "set_level", place) + moved
+    else:
+        drawn = fresh(posterior, trained.encoding.groups, own[0], rng)
+        above = parent_level_of(posterior, parent, rng)
+        effect = recent_effect(fit, trained, log, at, items, drawn, above, data, seed)
+        if effect is None:
+            effect = normal(posterior, "set_sd", rng)
+        level = above + shift(posterior, own[0]) + effect
+    drawn = with_first(drawn, {"window_level": level + normal(posterior, "window_sd", rng)})
     parts = [
         (result["probability"][..., 0], result["buyer_spend"][..., 0])
         for _, (result,) in fit.target.evaluate(drawn, ["probability", "buyer_spend"], data=[data])
@@ -122,46 +132,77 @@ def standardised(
     return np.nan_to_num((own - trained.center) / trained.scale)[None]
 
 
-def informed(
+def recent_effect(
     fit: Fit,
     trained: Windows,
     log: PurchaseLog,
     at: Standing,
     items: Array,
     drawn: xr.Dataset,
+    above: Array,
     data: dict[str, Array],
     seed: int,
-) -> xr.Dataset:
-    """Return draws with a new set's effect as the last days before `at` have it.
+) -> Array | None:
+    """Return a new set's own part of its level, as the last days before `at` have it.
 
-    A set of which nothing was sold before those days may not have been on offer: it is left as it
-    is.
+    None for a set of which nothing was sold before those days: it may not have been on offer.
+
+    Parameters
+    ----------
+    drawn
+        Draws whose first set has the slopes of the new one.
+    above
+        Its parent's level (chain, draw).
+    data
+        Those of the evaluation at `at`.
     """
     lines, customers = Lines.of(log, items), len(log.customers)
     horizon = fit.spec.horizon
     before = Standing.of(Lines.of(log), customers, at.day - horizon, fit.spec.lookback)
     if not (lines.day <= before.day).any():
-        return drawn
+        return None
     cell, bought = cells(trained, before, lines), before.outcomes(lines, horizon)[0]
     size = len(data["design"])
     seen = np.bincount(cell, minlength=size)
     used = np.flatnonzero(seen)
     own = data | {"attributes": standardised(trained, log, items, lines, before)}
-    bare = with_first(drawn, {"set_effect": np.zeros(()), "window_effect": np.zeros(())})
+    bare = with_first(drawn, {"window_level": above + shift(drawn, own["attributes"][0])})
     parts = fit.target.evaluate(bare, ["probability"], data=[own])
     chance = np.concatenate([found["probability"][:, used, 0] for _, (found,) in parts])
-    set_sd, window_sd = (
-        drawn[n].transpose(*SAMPLE).to_numpy().ravel() for n in ("set_sd", "window_sd")
-    )
     effect = drawn_effect(
         logit(np.clip(chance, 1e-12, 1 - 1e-12)),
         seen[used],
         np.bincount(cell[bought], minlength=size)[used],
-        set_sd,
-        window_sd,
+        drawn["set_sd"].transpose(*SAMPLE).to_numpy().ravel(),
+        drawn["window_sd"].transpose(*SAMPLE).to_numpy().ravel(),
         seeds.generator(seed, "level of a new set"),
     )
-    return with_first(drawn, {"set_effect": effect.reshape(drawn["set_sd"].shape)})
+    return effect.reshape(above.shape)
+
+
+def parent_level_of(posterior: xr.Dataset, parent: int, rng: np.random.Generator) -> Array:
+    """Return draws of a parent's level (chain, draw); of one not seen in training, new ones."""
+    if parent >= 0:
+        return taken(posterior, "parent_level", parent)
+    intercept = posterior["intercept"].transpose(*SAMPLE).to_numpy()
+    return np.asarray(intercept + normal(posterior, "parent_sd", rng))
+
+
+def taken(posterior: xr.Dataset, name: str, place: int) -> Array:
+    """Return draws of one entry of a variable (chain, draw)."""
+    return np.asarray(posterior[name].transpose(*SAMPLE, ...).to_numpy()[..., place])
+
+
+def shift(posterior: xr.Dataset, attributes: Array, name: str = "attribute_effect") -> Array:
+    """Return what attributes (attribute,) add to a level (chain, draw)."""
+    effect = posterior[name].transpose(*SAMPLE, "attribute").to_numpy()
+    return np.asarray(effect @ attributes)
+
+
+def normal(posterior: xr.Dataset, sd: str, rng: np.random.Generator) -> Array:
+    """Return a normal variate of each draw's SD (chain, draw)."""
+    spread = posterior[sd].transpose(*SAMPLE).to_numpy()
+    return np.asarray(rng.normal(size=spread.shape) * spread)
 
 
 def set_position(fit: Fit, trained: Windows, log: PurchaseLog, items: Array) -> int:
@@ -184,36 +225,28 @@ def parent_position(trained: Windows, log: PurchaseLog, fit: Fit, items: Array) 
 
 def fresh(
     posterior: xr.Dataset,
-    new_set: bool,
-    new_parent: bool,
     column_groups: tuple[str, ...],
-    seed: int,
+    attributes: Array,
+    rng: np.random.Generator,
 ) -> xr.Dataset:
-    """Return draws with the effects in first place drawn anew for what training hasn't seen."""
-    rng = seeds.generator(seed, "new effects")
-    scales = {"window_effect": "window_sd"}
-    if new_set:
-        scales |= {"set_effect": "set_sd", "spend_set": "spend_set_sd"}
-    if new_parent:
-        scales["parent_effect"] = "parent_sd"
-    values = {}
-    for name, sd in scales.items():
-        spread = posterior[sd].transpose(*SAMPLE).to_numpy()
-        values[name] = rng.normal(size=spread.shape) * spread
-    if new_set:
-        groups = [str(g) for g in posterior["group"].to_numpy()]
-        own = [groups.index(group) for group in column_groups]
-        for name in [n for n in ("slope", "spend_slope") if n in posterior]:
-            columns = posterior.sizes["column"]
-            by_group = posterior[f"{name}_sd"].transpose(*SAMPLE, "group").to_numpy()[..., own]
-            values[name] = rng.normal(size=(*by_group.shape[:2], columns)) * by_group
+    """Return draws in which the first set's slopes and level of spend are those of a new set."""
+    level = posterior["spend_intercept"].transpose(*SAMPLE).to_numpy()
+    level = level + shift(posterior, attributes, "spend_attribute_effect")
+    values = {"spend_level": level + normal(posterior, "spend_set_sd", rng)}
+    groups = [str(g) for g in posterior["group"].to_numpy()]
+    own = [groups.index(group) for group in column_groups]
+    for name, mean in {"slope": "feature_effect", "spend_slope": "spend_feature"}.items():
+        if name in posterior:
+            center = posterior[mean].transpose(*SAMPLE, "column").to_numpy()
+            spread = posterior[f"{name}_sd"].transpose(*SAMPLE, "group").to_numpy()[..., own]
+            values[name] = center + rng.normal(size=center.shape) * spread
     return with_first(posterior, values)
 
 
 def with_first(posterior: xr.Dataset, values: Mapping[str, Array]) -> xr.Dataset:
     """Return draws with the first entry of some variables' last dimension replaced.
 
-    Each value has the shape (chain, draw, ...) of what it replaces, or is one number.
+    Each value has the shape (chain, draw, ...) of what it replaces.
     """
     changed = {}
     for name, own in values.items():

@@ -35,8 +35,10 @@ class Windows:
         Names of the sets, and of the next coarser level's groups.
     items
         Products of each set, as positions.
-    set_of, parent_of, day_of
-        Of each window (window,): set, the set's parent, and the date.
+    parent_of
+        Parent of each set (set,).
+    set_of, day_of
+        Of each window (window,): set, and date.
     encoding
         How features became codes.
     codes
@@ -45,6 +47,8 @@ class Windows:
         By cell and window (cell, window).
     attributes
         Of each window's set at its date (window, attribute), standardised.
+    typical
+        Their means over a set's windows (set, attribute).
     names, center, scale
         Of the attributes, and what they were standardised by.
     spend
@@ -57,14 +61,15 @@ class Windows:
     sets: tuple[str, ...]
     parents: tuple[str, ...]
     items: tuple[Array, ...]
-    set_of: Array
     parent_of: Array
+    set_of: Array
     day_of: Array
     encoding: Encoding
     codes: Array
     customers: Array
     buyers: Array
     attributes: Array
+    typical: Array
     names: tuple[str, ...]
     center: Array
     scale: Array
@@ -97,7 +102,8 @@ def windows(spec: Propensity, log: PurchaseLog) -> Windows:
     table = np.stack([list(a.values()) for a in raw])
     center, scale = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
     scale = np.where(scale > 1e-12, scale, 1.0)
-    parents, parent = _parents(log, spec, found)
+    attributes = np.nan_to_num((table - center) / scale)
+    parents, parent_of = _parents(log, spec, found)
     spend = np.concatenate(spends)
     unit = float(np.exp(spend[:, 3].sum() / spend[:, 2].sum()))
     log_unit = np.log(unit)
@@ -107,14 +113,15 @@ def windows(spec: Propensity, log: PurchaseLog) -> Windows:
         sets=tuple(sets),
         parents=parents,
         items=tuple(found.values()),
+        parent_of=parent_of,
         set_of=np.tile(np.arange(len(sets)), len(days)),
-        parent_of=np.tile(parent, len(days)),
         day_of=np.repeat(days, len(sets)),
         encoding=encoding,
         codes=cells,
         customers=customers,
         buyers=buyers,
-        attributes=np.nan_to_num((table - center) / scale),
+        attributes=attributes,
+        typical=attributes.reshape(len(days), len(sets), -1).mean(axis=0),
         names=tuple(raw[0]),
         center=center,
         scale=scale,

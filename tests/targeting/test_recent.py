@@ -81,7 +81,7 @@ def test_a_new_set_sells_as_it_did(
     late = frame[(frame["date"] > END) & (frame["date"] <= "2024-08-27")]
     bought = late.loc[late["product"].isin(best), "customer"].drop_duplicates()
     actual = float(np.isin(found["customer"].to_numpy(), bought).mean())
-    monkeypatch.setattr(scoring, "informed", lambda *given: given[5])
+    monkeypatch.setattr(scoring, "recent_effect", lambda *given: None)
     blind = bm.propensity(fit, best)
     wide, narrow = (
         float(v.mean("customer").quantile([0.05, 0.95]).diff("quantile").item())
@@ -99,6 +99,6 @@ def test_what_was_not_on_offer_is_no_zero(shop: bm.simulate.SimulatedLog, fit: b
     log = bm.PurchaseLog.from_frame(short, **shop.columns).until(END)
     _, at = scoring.standing(fit, log)
     trained = scoring.windows(fit.spec, fit.data)
-    drawn = fit.posterior
-    same = scoring.informed(fit, trained, log, at, log.positions([new]), drawn, {}, 1)
-    assert same is drawn
+    above = scoring.taken(fit.posterior, "parent_level", 0)
+    given = (fit, trained, log, at, log.positions([new]), fit.posterior, above, {}, 1)
+    assert scoring.recent_effect(*given) is None
