@@ -60,7 +60,9 @@ QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
         "Optimal frequency",
         "The average frequency at which the mean of ROI is highest, if impressions and spend stay "
         "as they were and the same frequency holds everywhere: reach is then impressions divided "
-        "by frequency. A plan moves spend on such a channel by its reach, frequency unchanged.",
+        "by frequency. A plan moves spend on such a channel by its reach, frequency unchanged. "
+        "Feasible from: below this frequency some region would need more people than it has in "
+        "some period, so that an optimum below it can't be had everywhere.",
         "frequency",
     ),
     (
@@ -91,7 +93,8 @@ QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
         "Gain of a plan",
         "Revenue under the plan less revenue under today's, less the difference in spend, "
         "carry-over after the plan included. A distribution: the plan was chosen on average, and "
-        "may be worse.",
+        "may be worse. Its expected loss is the mean over all draws of what is lost where it is "
+        "worse, zero elsewhere. Next unit: revenue of the next unit of spend, 1 at break-even.",
         "plan",
     ),
     (
