@@ -106,7 +106,10 @@ QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
     (
         "Refutation",
         "A change of the data or the model after which an answer is known: if the model misses "
-        "it, its other answers are in doubt.",
+        "it, its other answers are in doubt. Range: for shuffled media and media to come the "
+        "interval of their effect, which must hold zero; else the values that pass. Fragile: an "
+        "unseen cause of that weight or less would take the contribution away. Prior-driven: the "
+        "data take less than the range's lower end of the prior's variance away.",
         "refutation",
     ),
     (
