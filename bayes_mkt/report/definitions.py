@@ -108,7 +108,7 @@ QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
         "A change of the data or the model after which an answer is known: if the model misses "
         "it, its other answers are in doubt. Range: for shuffled media and media to come the "
         "interval of their effect, which must hold zero; else the values that pass. Fragile: an "
-        "unseen cause of that weight or less would take the contribution away. Prior-driven: the "
+        "unseen cause of less weight than that would take the contribution away. Prior-driven: the "
         "data take less than the range's lower end of the prior's variance away.",
         "refutation",
     ),
