@@ -27,6 +27,7 @@ from bayes_mkt.media_mix.predictive import roi_prior
 from bayes_mkt.media_mix.regional import regional_summary
 from bayes_mkt.media_mix.returns import marginal_roi, response_curves, roi
 from bayes_mkt.report import MediaMixReport, Verdict, table
+from bayes_mkt.report.formats import every
 from bayes_mkt.report.table import UNCONVERGED
 from bayes_mkt.specs import to_table
 
@@ -387,7 +388,7 @@ def panel_facts(panel: MediaPanel) -> dict[str, Any]:
     cells = panel.n_regions * panel.n_dates
     return {
         "Regions": f"{panel.n_regions:,}",
-        "Dates": f"{len(dates):,}, {dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d} by {panel.period}",
+        "Dates": f"{len(dates):,}, {every(panel.period)}, {dates[0].date()} to {dates[-1].date()}",
         "Channels": ", ".join(panel.channels),
         **({"Without spend": ", ".join(unpaid)} if unpaid else {}),
         **({"Reach and frequency": ", ".join(reached)} if reached else {}),

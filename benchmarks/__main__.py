@@ -26,6 +26,7 @@ NAMES = (
     "hazard_growth",
     "logistic_growth",
     "market_coverage",
+    "mix_agreement",
     "purchases",
     "recommendation",
     "refit",

@@ -21,6 +21,7 @@ NAIVE = "seasonal_naive"
 # Weeks of the panel before which there are none, by their number in the file.
 JUICE_WEEK = pd.Timestamp("1989-09-14")
 JOURNEY_WEEK = pd.Timestamp("2016-12-28")
+CUT = 3.0  # elasticity of a price cut
 JUICE_STORES, JOURNEY_STORES = 30, 20
 
 
@@ -42,7 +43,7 @@ def measure(
     seed
         Integer.
     panels
-        Some of orange_juice, complete_journey, meridian; all by default.
+        Some of orange_juice, orange_juice_cuts, complete_journey, meridian; all by default.
     data
         Folder of the data sets; by default as `real_data` finds it.
     note
@@ -107,20 +108,40 @@ LEVELS = (0.5, 0.8, 0.95)
 
 def orange_juice(data: Path | None) -> Case:
     """Return one brand in some stores, with feature and deal as channels without spend."""
+    juice = _juice(data)
+    return _juice_panel(juice, ["price"]), _stores()
+
+
+def orange_juice_cuts(data: Path | None) -> Case:
+    """Return the same, with what a price cut sells, featured or not, and no trend.
+
+    Written after the forecasts of the first model had been seen: sales of a feature depend on the
+    price beside it, and six knots follow weeks that all stores share.
+    """
+    juice = _juice(data)
+    cut = np.exp(-CUT * (juice["price"] - juice["price"].mean()))
+    juice = juice.assign(cut=cut, cut_feature=cut * juice["feat"])
+    return _juice_panel(juice, ["price", "cut", "cut_feature"]), replace(_stores(), knots=1)
+
+
+def _juice(data: Path | None) -> pd.DataFrame:
+    """Return the rows of one brand in some stores."""
     juice = pd.read_parquet(real_data(data, "bayesm_retail/orangeJuice_yx.parquet"))
     juice = juice.query("brand == 1")
     juice = juice[juice["store"].isin(np.sort(juice["store"].unique())[:JUICE_STORES])]
     week = JUICE_WEEK + pd.to_timedelta(7 * (juice["week"] - 1), unit="D")
-    juice = juice.assign(date=week, sales=np.exp(juice["logmove"]), price=np.log(juice["price1"]))
-    panel = bm.MediaPanel.from_frame(
+    return juice.assign(date=week, sales=np.exp(juice["logmove"]), price=np.log(juice["price1"]))
+
+
+def _juice_panel(juice: pd.DataFrame, controls: list[str]) -> bm.MediaPanel:
+    return bm.MediaPanel.from_frame(
         juice,
         sales="sales",
         date="date",
         region="store",
         exposure={"feature": "feat", "deal": "deal"},
-        controls=["price"],
+        controls=controls,
     )
-    return panel, _stores()
 
 
 def complete_journey(data: Path | None) -> Case:
@@ -199,6 +220,7 @@ def _stores() -> bm.MediaMix:
 
 CASES: dict[str, Callable[[Path], Case]] = {
     "orange_juice": orange_juice,
+    "orange_juice_cuts": orange_juice_cuts,
     "complete_journey": complete_journey,
     "meridian": meridian,
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,6 +18,8 @@ Compiled = Callable[..., Any]
 # Of LLVM. The third takes longer than the second and was no faster; the first takes two thirds of
 # the second's time, and what it makes is slower by a tenth.
 LEVEL, LESS = 2, 1
+# Share of the memory maps that a process may have at which programs are forgotten.
+FULL = 0.5
 
 
 def compiling(function: Any, *inputs: Any, often: bool = False) -> Future[Compiled]:
@@ -33,6 +37,37 @@ def compiling(function: Any, *inputs: Any, often: bool = False) -> Future[Compil
     leaves, tree = jax.tree.flatten(inputs)
     kinds = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
     return _submitted(function, tree, kinds, LEVEL if often else LESS)
+
+
+def make_room() -> bool:
+    """Forget all programs if they hold half of the memory maps that a process may have.
+
+    On Linux each program that LLVM makes holds some dozens of maps as long as it is kept, and the
+    process ends without a word where it has 65,530: after a few hundred fits of different shapes.
+    Programs in use go on; what is needed again is compiled again.
+
+    Returns
+    -------
+    bool
+        Whether programs were forgotten.
+    """
+    held, most = _maps()
+    if held < FULL * most:
+        return False
+    _submitted.cache_clear()
+    jax.clear_caches()
+    gc.collect()
+    return True
+
+
+def _maps() -> tuple[int, int]:
+    """Return how many memory maps this process has and may have; (0, 1) where nobody counts."""
+    try:
+        with Path("/proc/self/maps").open("rb") as file:
+            held = sum(1 for _ in file)
+        return held, int(Path("/proc/sys/vm/max_map_count").read_text(encoding="ascii"))
+    except OSError:
+        return 0, 1
 
 
 @contextmanager

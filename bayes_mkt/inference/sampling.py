@@ -22,6 +22,7 @@ from bayes_mkt.inference.density import Density, initial_positions, prepare_grad
 from bayes_mkt.inference.evaluate import stored_values
 from bayes_mkt.inference.layout import layout_of_draws
 from bayes_mkt.inference.prepared import prepared
+from bayes_mkt.inference.programs import make_room
 from bayes_mkt.inference.progress import reporter
 from bayes_mkt.inference.psis import MARKS
 from bayes_mkt.inference.run import State, chunk_length, prepare_run, run
@@ -132,6 +133,7 @@ def draw(
     start
         What the chains begin with; None searches for the mode from random points.
     """
+    make_room()
     names = _stored(model, var_names)
     begun = time.perf_counter()
     if settings.sampler == "pymc":

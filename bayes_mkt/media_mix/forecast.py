@@ -12,6 +12,7 @@ from bayes_mkt import seeds
 from bayes_mkt.dims import DATE, REGION, SAMPLE, check_by
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, usable
+from bayes_mkt.media_mix.alike import scatter_alike
 from bayes_mkt.media_mix.future import Twin
 from bayes_mkt.media_mix.plan import MediaPlan
 from bayes_mkt.media_mix.scaling import Scaling
@@ -31,7 +32,9 @@ def forecast(
 
     For each draw of the posterior the model's mean is computed under the plan, after what ran
     before it, and sales are drawn about it. Sums are of joint draws, so that their intervals are
-    right: what regions and weeks share (trend, curves, coefficients) doesn't cancel.
+    right: what regions and weeks share (trend, curves, coefficients) doesn't cancel. The noise of
+    regions on one date is correlated as much as what the fit left unexplained: the model's own
+    likelihood takes it for independent, and sums over regions would look surer than they are.
 
     Parameters
     ----------
@@ -75,6 +78,7 @@ def forecast(
     scaling = Scaling.of(fit.data)
     unit = (scaling.population * scaling.sales_sd)[:, None]
     rng = seeds.generator(seed, "forecast")
+    together = scatter_alike(fit)
     kept = [twin.panel.data.sizes[d] if d == REGION else len(places) for d in by]
     size = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
     expected, sales = (np.empty((size, *kept)) for _ in range(2))
@@ -82,7 +86,7 @@ def forecast(
     for where, (result,) in twin.evaluate(["expected_sales"], [plan]):
         mean = result["expected_sales"][:, :, places]
         own = {name: value[where] for name, value in parameters.items()}
-        drawn = family.scatter(rng, mean, unit, own)
+        drawn = family.scatter(rng, mean, unit, own, together)
         expected[where] = mean.sum(axis=axes)
         sales[where] = drawn.sum(axis=axes)
     units = fit.data.data["sales"].attrs["units"]

@@ -1,9 +1,9 @@
 """How observed sales scatter about their expectation: four families, with one contract.
 
 Each has `priors`, `observe` (a term of the model) and `scatter` (the same law in NumPy, for
-predictions). The expectation m, in units of sales, is that of the model whatever the family, so
-that contributions and returns are sums in all of them. `unit` is one SD of sales per head times
-the region's heads.
+predictions; with `alike`, each region scatters as before, but regions of one date together). The
+expectation m, in units of sales, is that of the model whatever the family, so that contributions
+and returns are sums in all of them. `unit` is one SD of sales per head times the region's heads.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from scipy import special
 
 from bayes_mkt.errors import SpecError
 from bayes_mkt.priors import Prior
@@ -41,10 +42,15 @@ class NormalLikelihood:
         pm.Normal("sales", mean, parameters["sigma"] * unit, **observed)
 
     def scatter(
-        self, rng: np.random.Generator, mean: np.ndarray, unit: np.ndarray, parameters: Parameters
+        self,
+        rng: np.random.Generator,
+        mean: np.ndarray,
+        unit: np.ndarray,
+        parameters: Parameters,
+        alike: float = 0.0,
     ) -> np.ndarray:
         """Return sales drawn about `mean`; all arguments broadcast."""
-        return np.asarray(mean + parameters["sigma"] * unit * rng.standard_normal(mean.shape))
+        return np.asarray(mean + parameters["sigma"] * unit * _normals(rng, mean.shape, alike))
 
     def check(self, sales: np.ndarray) -> None:
         """Raise `SpecError` if observed sales are impossible under this family."""
@@ -75,11 +81,19 @@ class StudentTLikelihood:
         )
 
     def scatter(
-        self, rng: np.random.Generator, mean: np.ndarray, unit: np.ndarray, parameters: Parameters
+        self,
+        rng: np.random.Generator,
+        mean: np.ndarray,
+        unit: np.ndarray,
+        parameters: Parameters,
+        alike: float = 0.0,
     ) -> np.ndarray:
         """Return sales drawn about `mean`; all arguments broadcast."""
         freedom = np.broadcast_to(1.0 + parameters["nu"], mean.shape)
-        return np.asarray(mean + parameters["sigma"] * unit * rng.standard_t(freedom))
+        if alike == 0.0:
+            return np.asarray(mean + parameters["sigma"] * unit * rng.standard_t(freedom))
+        t = _normals(rng, mean.shape, alike) / np.sqrt(rng.chisquare(freedom) / freedom)
+        return np.asarray(mean + parameters["sigma"] * unit * t)
 
     def check(self, sales: np.ndarray) -> None:
         """Raise `SpecError` if observed sales are impossible under this family."""
@@ -104,11 +118,16 @@ class LogNormalLikelihood:
         pm.LogNormal("sales", _log(mean, unit) - 0.5 * sd**2, sd, **observed)
 
     def scatter(
-        self, rng: np.random.Generator, mean: np.ndarray, unit: np.ndarray, parameters: Parameters
+        self,
+        rng: np.random.Generator,
+        mean: np.ndarray,
+        unit: np.ndarray,
+        parameters: Parameters,
+        alike: float = 0.0,
     ) -> np.ndarray:
         """Return sales drawn about `mean`; all arguments broadcast."""
         sd = np.broadcast_to(parameters["log_sd"], mean.shape)
-        noise = sd * rng.standard_normal(mean.shape) - 0.5 * sd**2
+        noise = sd * _normals(rng, mean.shape, alike) - 0.5 * sd**2
         return np.asarray(np.maximum(mean, 0.0) * np.exp(noise))
 
     def check(self, sales: np.ndarray) -> None:
@@ -141,11 +160,20 @@ class NegativeBinomialLikelihood:
         )
 
     def scatter(
-        self, rng: np.random.Generator, mean: np.ndarray, unit: np.ndarray, parameters: Parameters
+        self,
+        rng: np.random.Generator,
+        mean: np.ndarray,
+        unit: np.ndarray,
+        parameters: Parameters,
+        alike: float = 0.0,
     ) -> np.ndarray:
         """Return sales drawn about `mean`; all arguments broadcast."""
         shape = np.broadcast_to(parameters["dispersion"], mean.shape)
-        rate = rng.gamma(shape, np.maximum(mean, 0.0) / shape)
+        if alike == 0.0:
+            rate = rng.gamma(shape, np.maximum(mean, 0.0) / shape)
+        else:
+            chance = special.ndtr(_normals(rng, mean.shape, alike))
+            rate = special.gammaincinv(shape, chance) * np.maximum(mean, 0.0) / shape
         return np.asarray(rng.poisson(rate), dtype=float)
 
     def check(self, sales: np.ndarray) -> None:
@@ -162,6 +190,18 @@ class NegativeBinomialLikelihood:
 Likelihood = (
     NormalLikelihood | StudentTLikelihood | LogNormalLikelihood | NegativeBinomialLikelihood
 )
+
+
+def _normals(
+    rng: np.random.Generator, shape: tuple[int, ...], alike: float
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return standard normals (..., region, date), correlated by `alike` over regions of a date."""
+    own = rng.standard_normal(shape)
+    if alike == 0.0:
+        return own
+    common = rng.standard_normal((*shape[:-2], 1, shape[-1]))
+    return np.asarray(np.sqrt(alike) * common + np.sqrt(1.0 - alike) * own)
+
 
 # Where the expectation falls to this share of a unit, the logarithm goes on as a straight line.
 FLOOR = 1e-3

@@ -141,8 +141,8 @@ def _budget(report: MediaMixReport) -> Section | None:
     words = (
         f"Over today's plan the one below gains {number(ends[1])} {units} "
         f"({percent(report.interval)} interval {number(ends[0])} to {number(ends[2])}), net of "
-        f"spend. It is better with a probability of {allocation.probability:.0%}; moving to it "
-        f"costs {number(allocation.regret)} {units} on average where it is not."
+        f"spend. It is better with a probability of {allocation.probability:.0%}; the expected "
+        f"loss of moving to it, over all draws, is {number(allocation.regret)} {units}."
     )
     dims = [d for d in table["spend"].dims if d in (REGION, DATE, CHANNEL)]
     frame = table.to_dataframe().reset_index()

@@ -60,7 +60,9 @@ QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
         "Optimal frequency",
         "The average frequency at which the mean of ROI is highest, if impressions and spend stay "
         "as they were and the same frequency holds everywhere: reach is then impressions divided "
-        "by frequency. A plan moves spend on such a channel by its reach, frequency unchanged.",
+        "by frequency. A plan moves spend on such a channel by its reach, frequency unchanged. "
+        "Feasible from: below this frequency some region would need more people than it has in "
+        "some period, so that an optimum below it can't be had everywhere.",
         "frequency",
     ),
     (
@@ -91,7 +93,8 @@ QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
         "Gain of a plan",
         "Revenue under the plan less revenue under today's, less the difference in spend, "
         "carry-over after the plan included. A distribution: the plan was chosen on average, and "
-        "may be worse.",
+        "may be worse. Its expected loss is the mean over all draws of what is lost where it is "
+        "worse, zero elsewhere. Next unit: revenue of the next unit of spend, 1 at break-even.",
         "plan",
     ),
     (
@@ -103,7 +106,10 @@ QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
     (
         "Refutation",
         "A change of the data or the model after which an answer is known: if the model misses "
-        "it, its other answers are in doubt.",
+        "it, its other answers are in doubt. Range: for shuffled media and media to come the "
+        "interval of their effect, which must hold zero; else the values that pass. Fragile: an "
+        "unseen cause of less weight than that would take the contribution away. Prior-driven: the "
+        "data take less than the range's lower end of the prior's variance away.",
         "refutation",
     ),
     (

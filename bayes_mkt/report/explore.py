@@ -70,7 +70,8 @@ def explore(regional: xr.Dataset, interval: float) -> ExploreView:
         code=code,
         caption=f"Points: observed sales. Line and band: median and {percent(interval)} interval "
         "of expected sales, and of incremental sales against spend; the dot is today's. Areas: "
-        "posterior means of the baseline and of what each channel contributed.",
+        "posterior means of the baseline and of what each channel contributed. Where a region's "
+        "sales are missing at a date, all regions together are the others.",
     )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 __all__ = [
     "common_decimals",
+    "every",
     "label_text",
     "number",
     "probability",
@@ -88,6 +89,19 @@ def number(value: float, decimals: int | None = None) -> str:
         rounded = round(value, decimals) + 0.0
         text = f"{rounded:,.{min(max(decimals, 0), 6)}f}"
     return text.replace("-", MINUS)
+
+
+def every(period: str) -> str:
+    """Return in words how far apart the dates of a panel are.
+
+    Examples
+    --------
+    >>> every("7D"), every("ME"), every("14D")
+    ('weekly', 'monthly', 'every 14 days')
+    """
+    known = {"D": "daily", "7D": "weekly", "MS": "monthly", "ME": "monthly"}
+    days = period.removesuffix("D")
+    return known.get(period, f"every {days} days" if days.isdigit() else f"by {period}")
 
 
 def probability(value: float, draws: int = 1000) -> str:

@@ -132,11 +132,12 @@ def plot_adstock(weights: xr.DataArray, *, interval: float = 0.9) -> Figure:
         style.style_axes(axes)
         axes.vlines(lags, curve[0], curve[2], color=style.BAND, linewidth=7)
         axes.plot(lags, curve[1], color=style.LINE, linewidth=1.2, marker="o", markersize=4)
-        axes.set_ylim(bottom=0.0)
         style.number_axis(axes, "x", bins=9, integer=True)
         style.number_axis(axes, "y", bins=4)
         axes.set_title(style.plain(name, 26), loc="left", size=9, weight="bold", color=style.INK)
         axes.set_xlabel(style.plain(f"Lag ({period})"), size=8.5, color=style.INK)
+    # Only now: a limit set between the panels would keep the shared axis from those that follow.
+    panels[0].set_ylim(bottom=0.0)
     style.title(figure, "Adstock: how the effect of an exposure decays")
     figure.supylabel(style.plain(axis_label(weights, "weight")), size=9, color=style.INK)
     handles = [

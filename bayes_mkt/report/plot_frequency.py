@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -28,6 +29,7 @@ from bayes_mkt.report.views import Row, TableView
 __all__ = ["frequency_view", "plot_frequency"]
 
 FREQUENCY = "frequency"
+LONG = 12.0
 
 
 def plot_frequency(found: xr.Dataset, *, interval: float = 0.9) -> Figure:
@@ -70,7 +72,7 @@ def plot_frequency(found: xr.Dataset, *, interval: float = 0.9) -> Figure:
         axes.plot(grid[seen], mean[seen], color=style.LINE, linewidth=1.8)
         axes.axvline(float(found["optimal_frequency"][i]), color=style.INK, linewidth=1.0)
         axes.set_ylim(bottom=0.0)
-        style.number_axis(axes, "x", bins=6)
+        _frequency_axis(axes, grid)
         style.number_axis(axes, "y", bins=5)
         axes.set_title(style.plain(name, 26), loc="left", size=9, weight="bold", color=style.INK)
         axes.set_xlabel("Average frequency", size=8.5, color=style.INK)
@@ -86,6 +88,18 @@ def plot_frequency(found: xr.Dataset, *, interval: float = 0.9) -> Figure:
     return figure
 
 
+def _frequency_axis(axes: Axes, grid: np.ndarray) -> None:
+    """Label frequencies; on a log scale where the few that matter would be crowded at the left."""
+    if grid[-1] < LONG * grid[0]:
+        style.number_axis(axes, "x", bins=6)
+        return
+    axes.set_xscale("log")
+    marks = [m * 10.0**k for k in range(-1, 6) for m in (1, 2, 5)]
+    shown = [mark for mark in marks if grid[0] <= mark <= grid[-1]]
+    axes.set_xticks(shown, [f"{mark:g}" for mark in shown])
+    axes.set_xticks([], minor=True)
+
+
 def frequency_view(found: xr.Dataset, interval: float) -> TableView:
     """Return the best frequency of each channel, how sure that is, and what it brings."""
     low, high = interval_bounds(interval)
@@ -95,16 +109,21 @@ def frequency_view(found: xr.Dataset, interval: float) -> TableView:
         best, now, gain = (
             quantiles(own[key], (low, 0.5, high)) for key in ("best", "roi_now", "gain")
         )
-        at = number(float(own["optimal_frequency"]), 1)
+        top, least = float(own["optimal_frequency"]), float(own["feasible"])
+        at = number(top, 1)
+        if bool(own["edge"]):
+            at += ", an end of the grid"
+        if top < least:
+            at += ", more people than there are"
         rows.append(
             Row(
                 (name,),
                 (
-                    f"{at}, an end of the grid" if bool(own["edge"]) else at,
+                    at,
                     f"{number(best[0], 1)} to {number(best[2], 1)}",
                     number(now[1], 2),
                     f"{number(gain[1], 2)} ({number(gain[0], 2)} to {number(gain[2], 2)})",
-                    number(float(own["feasible"]), 1),
+                    number(least, 1),
                 ),
             )
         )

@@ -142,7 +142,7 @@ def key(figure: Figure, handles: Sequence[Artist], remark: str = "") -> None:
     legend = figure.legend(
         handles=list(handles),
         loc="outside lower left",
-        ncols=min(len(handles), 6),
+        ncols=_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth()),
         frameon=False,
         fontsize=8.5,
         labelcolor=INK,
@@ -153,6 +153,20 @@ def key(figure: Figure, handles: Sequence[Artist], remark: str = "") -> None:
         alignment="left",
     )
     legend.get_title().set_color(MUTED)
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    """Return in how many columns a key fits below a figure of that width in inches, at most 6.
+
+    Letters of 8.5 points are 0.55 of that wide; a line or patch and the gaps take nine of them.
+    """
+    room = width * 72.0 / (8.5 * 0.55)
+    for count in range(min(len(labels), 6), 1, -1):
+        rows = math.ceil(len(labels) / count)
+        columns = [labels[i : i + rows] for i in range(0, len(labels), rows)]
+        if sum(max(map(len, column)) + 9 for column in columns) <= room:
+            return count
+    return 1
 
 
 def grid_of_axes(

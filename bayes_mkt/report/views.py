@@ -207,6 +207,8 @@ def _text(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, str):
         return value
+    if isinstance(value, Mapping):
+        return "none"  # an empty one: others were taken apart
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return ", ".join(_text(part) for part in value) or "none"
     return label_text(value)

@@ -41,3 +41,23 @@ def test_a_run_compiles_nothing_that_was_not_begun_before_it(monkeypatch) -> Non
     assert begun[:3] == [True, True, True]
     assert not any(begun[3:])
     assert len(begun) > 3
+
+
+def test_programs_are_forgotten_where_memory_maps_run_out(monkeypatch) -> None:
+    """What is compiled already goes on, and what is asked for again is compiled again."""
+    function = jax.jit(lambda x: 3.0 * x)
+    first = compiling(function, np.ones(5))
+    first.result()
+    monkeypatch.setattr(programs, "_maps", lambda: (100, 1000))
+    assert not programs.make_room()
+    assert compiling(function, np.ones(5)) is first
+    monkeypatch.setattr(programs, "_maps", lambda: (501, 1000))
+    assert programs.make_room()
+    again = compiling(function, np.ones(5))
+    assert again is not first
+    assert float(first.result()(np.ones(5))[0]) == float(again.result()(np.ones(5))[0]) == 3.0
+
+
+def test_maps_of_this_process_are_counted_where_linux_tells() -> None:
+    held, most = programs._maps()
+    assert 0 <= held < most

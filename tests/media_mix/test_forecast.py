@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import bayes_mkt as bm
+from bayes_mkt.media_mix.alike import alike, scatter_alike
 from bayes_mkt.media_mix.future import Twin
 from tests.media_mix import by_hand
 from tests.media_mix.cases import MODELS, panel
@@ -161,3 +163,40 @@ def test_plans_must_be_comparable(fitted: bm.Fit) -> None:
     dearer = bm.MediaPlan(plan.data.assign(revenue_per_sale=plan.data["revenue_per_sale"] * 2))
     with pytest.raises(bm.SpecError, match="differ in revenue_per_sale, not in media alone"):
         bm.compare_plans(fitted, dearer, plan)
+
+
+def test_regions_that_scattered_together_are_forecast_together(fitted: bm.Fit) -> None:
+    """A shock to all regions of a week is found in the residuals, and widens sums alone."""
+    data = fitted.data.data
+    rng = np.random.default_rng(3)
+    unit = by_hand.heads(fitted.data)[:, None] * by_hand.sales_scale(fitted.data)[1]
+    expected = bm.expected_sales(fitted).mean(("chain", "draw")).to_numpy()
+    sigma = float(fitted.posterior["sigma"].mean())
+    plan = bm.MediaPlan.repeat(fitted.data, 6)
+    apart = bm.forecast(fitted, plan, seed=1)
+    shape = expected.shape
+    for share in (0.0, 0.6):
+        own, common = rng.standard_normal(shape), rng.standard_normal((1, shape[1]))
+        noise = np.sqrt(1 - share) * own + np.sqrt(share) * common
+        sales = data["sales"].copy(data=expected + sigma * unit * noise)
+        fit = replace(fitted, data=replace(fitted.data, data=data.assign(sales=sales)))
+        assert scatter_alike(fit) == pytest.approx(share, abs=0.12)
+    together = bm.forecast(fit, plan, seed=1)
+    for found, share in ((apart, scatter_alike(fitted)), (together, scatter_alike(fit))):
+        noise = (found["sales"] - found["expected_sales"]) / unit / fitted.posterior["sigma"]
+        assert float(noise.std()) == pytest.approx(1.0, abs=0.04)
+        regions = noise.sizes["region"]
+        assert float(noise.sum("region").var()) == pytest.approx(
+            regions * (1 + (regions - 1) * share), rel=0.15
+        )
+
+
+def test_residuals_are_alike_as_their_pairs_are() -> None:
+    rng = np.random.default_rng(5)
+    own, common = rng.standard_normal((6, 4000)), rng.standard_normal((1, 4000))
+    residual = (np.sqrt(0.7) * own + np.sqrt(0.3) * common) * np.arange(1, 7)[:, None]
+    pairs = np.corrcoef(residual)[np.triu_indices(6, 1)].mean()
+    assert alike(residual) == pytest.approx(pairs, abs=0.003)
+    residual[rng.random(residual.shape) < 0.3] = np.nan
+    assert alike(residual) == pytest.approx(0.3, abs=0.03)
+    assert alike(residual[:1]) == 0.0

@@ -110,7 +110,7 @@ def test_the_browser_draws_what_the_reader_picks(page: Path, tmp_path: Path) -> 
     assert before["regions"] == list(data["region"].values)
     assert before["unlabelled"] == before["bold"] == 0
     assert before["when"] == "All regions, 2024-05-13, in EUR"
-    assert after["heading"] == "Sales of <b>region 2</b>"
+    assert after["heading"] == "Sales: <b>region 2</b>"
     assert after["when"] == "<b>region 2</b>, 2024-01-22, in EUR"
     own = data.isel(region=2, date=3)
     shown = dict(after["rows"])

@@ -19,6 +19,7 @@ from bayes_mkt.report import (
     plot_forest,
     plot_response_curves,
     plot_roi,
+    style,
 )
 from bayes_mkt.report.plot_contributions import _stack
 from bayes_mkt.report.plot_curves import _between
@@ -183,6 +184,25 @@ def test_unconverged_draws_are_marked_in_figures(report_of: Make) -> None:
     assert words in drawn(plot_contributions(r.contributions.assign_attrs(mark), r.baseline))
     assert words in drawn(plot_response_curves(r.response_curves.assign_attrs(mark)))
     assert words in drawn(plot_adstock(r.adstock.assign_attrs(mark)))
+
+
+def test_adstock_shows_every_weight_on_the_shared_axis(report_of: Make) -> None:
+    """Also where a later channel's weights are larger than the first one's."""
+    adstock = report_of(("tv", "radio"), regions=1, dates=10).adstock.copy()
+    adstock[..., 0, :] = adstock[..., 0, :] * 0.1
+    figure = plot_adstock(adstock)
+    assert drawn(figure)
+    for axes in figure.axes:
+        assert axes.get_ylim()[0] == 0.0
+        assert axes.get_ylim()[1] >= float(adstock.quantile(0.95, ("chain", "draw")).max())
+
+
+def test_keys_take_as_many_columns_as_fit() -> None:
+    labels = ["mean, frequency seen in the data", "mean, outside", "90% interval", "highest mean"]
+    assert style._columns(labels, 12.0) == 4
+    assert style._columns(labels, 6.0) == 3
+    assert style._columns(labels, 2.0) == 1
+    assert style._columns(["one"], 6.0) == 1
 
 
 def test_no_draw_is_needed_to_be_finite_in_every_row(report_of: Make) -> None:

@@ -3,7 +3,8 @@
   const data = JSON.parse(document.getElementById("explore-data").textContent);
   const box = document.getElementById("explorer");
   const SVG = "http://www.w3.org/2000/svg";
-  const W = 860, LEFT = 72, RIGHT = 34, TOP = 10, BOTTOM = 26;
+  // As wide as the page, so that letters on a phone are as large as elsewhere.
+  const W = Math.max(340, Math.min(860, document.body.clientWidth - 30)), LEFT = 72, RIGHT = 34, TOP = 10, BOTTOM = 26;
   const get = (id) => document.getElementById("explore-" + id);
   const figure = (x) => x === null || x === undefined ? "n/a"
     : x.toLocaleString("en", { maximumSignificantDigits: 4 });
@@ -54,7 +55,7 @@
   const dates = data.dates;
   const xOf = (i) => LEFT + (W - LEFT - RIGHT) * (dates.length > 1 ? i / (dates.length - 1) : 0.5);
   const dateLabels = () => {
-    const every = Math.max(1, Math.ceil(dates.length / 8));
+    const every = Math.max(1, Math.ceil(dates.length / Math.max(2, Math.floor(W / 105))));
     return dates.map((d, i) => [xOf(i), d, i]).filter((e) => e[2] % every === 0);
   };
   // Stretches of dates on which every series is known.
@@ -130,7 +131,7 @@
         readDate();
       });
     }
-    get("heading").textContent = `Sales of ${region().name}`;
+    get("heading").textContent = `Sales: ${region().name}`;
     readDate();
   };
 
@@ -166,7 +167,7 @@
     const [low, high] = extent(c.low, c.high);
     const label = `Incremental sales by ${data.media[m]}, ${data.channels[m]}, ${r.name}`;
     const { svg, y } = frame(get("curve"), 240, label, low, high,
-      at.filter((f) => Number.isInteger(2 * f)).map((f) => [x(f), figure(f * c.spend)]));
+      at.filter((f) => Number.isInteger((W < 600 ? 1 : 2) * f)).map((f) => [x(f), figure(f * c.spend)]));
     const points = (series) => at.map((f, i) => [x(f), y(series[i])]);
     shape("path", { d: path([...points(c.high), ...points(c.low).reverse()]) + "Z", class: "band" },
       svg);
