@@ -26,6 +26,7 @@ from .customers.parametric import ParametricSurvival as ParametricSurvival
 from .customers.purchases import BGNBD as BGNBD
 from .customers.purchases import MBGNBD as MBGNBD
 from .customers.purchases import ParetoNBD as ParetoNBD
+from .customers.replicated import survival_check as survival_check
 from .customers.revenue import future_purchases as future_purchases
 from .customers.revenue import revenue as revenue
 from .customers.risks import CompetingRisks as CompetingRisks

@@ -16,6 +16,7 @@ NAMES = (
     "bank_marketing",
     "calibration",
     "campaign_worlds",
+    "churn_telco",
     "complete_journey",
     "customer_growth",
     "customer_holdout",

@@ -84,6 +84,15 @@ def survival_parts(
             yield where, part, result[name][:, : len(part)]
 
 
+def mean_survival(fit: Fit, data: Spells, times: Array) -> Array:
+    """Return the posterior mean of survival of cells (cell, time)."""
+    total = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
+    mean = np.zeros((data.data.sizes[CELL], len(times)))
+    for _, cells, values in survival_parts(fit, data, times):
+        mean[cells] += values.sum(axis=0) / total
+    return mean
+
+
 def moments(fit: Fit, times: Array) -> dict[str, Array]:
     """Return the model's data that say at which times survival is asked for."""
     if "moment" in fit.target.data:

@@ -10,9 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_mkt.customers.first_purchases import FirstPurchases
-from bayes_mkt.customers.predict import check_times, survival_parts
+from bayes_mkt.customers.predict import check_times, mean_survival
 from bayes_mkt.customers.scores import Curve, auc, brier, concordance, kaplan_meier
-from bayes_mkt.customers.spells import CELL, Spells
+from bayes_mkt.customers.spells import Spells
 from bayes_mkt.customers.survival import cumulative_incidence
 from bayes_mkt.days import Bound
 from bayes_mkt.dims import MARKET
@@ -142,7 +142,7 @@ def survival_scores(
             f"{rows.duration.max():g} {test.unit}. Score earlier times."
         )
     forecasts = {
-        "model": _mean_survival(fit, test, at)[rows.cell],
+        "model": mean_survival(fit, test, at)[rows.cell],
         "kaplan-meier": _reference(fit, test, rows, at),
     }
     scores: dict[str, list[Array]] = {"brier": [], "by_market": [], "auc": [], "c": []}
@@ -196,15 +196,6 @@ def _rows(data: Spells) -> _Rows:
         cell=cell,
         market=rows["market_of_cell"].values[cell],
     )
-
-
-def _mean_survival(fit: Fit, test: Spells, at: Array) -> Array:
-    """Return the posterior mean of survival of cells (cell, time)."""
-    total = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
-    mean = np.zeros((test.data.sizes[CELL], len(at)))
-    for _, cells, values in survival_parts(fit, test, at):
-        mean[cells] += values.sum(axis=0) / total
-    return mean
 
 
 def _reference(fit: Fit, test: Spells, rows: _Rows, at: Array) -> Array:

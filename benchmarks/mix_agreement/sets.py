@@ -52,7 +52,7 @@ class Case:
     Attributes
     ----------
     truth
-        ROI by channel, where the simulation's parameters are published.
+        ROI by channel, of the parameters taken for the simulation's, where there are any.
     source
         Where they are.
     """
