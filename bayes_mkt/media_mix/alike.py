@@ -7,8 +7,8 @@ import numpy as np
 from bayes_mkt.dims import DATE, REGION
 from bayes_mkt.fit import Fit
 
-MOST_DRAWS = 50
-"""Of each chain, for the mean from which residuals are taken."""
+MOST_DRAWS = 50  # of each chain, for the mean from which residuals are taken
+MOST = 0.999
 
 
 def scatter_alike(fit: Fit) -> float:
@@ -64,6 +64,3 @@ def alike(residual: np.ndarray) -> float:
     pairs = float((n * (n - 1)).sum())
     products = float((r.sum(axis=0) ** 2 - (r**2).sum(axis=0)).sum())
     return float(np.clip(products / pairs, 0.0, MOST)) if pairs else 0.0
-
-
-MOST = 0.999

@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +126,7 @@ def main(folder: Path) -> None:
         own = [arrays[f"{case} {part}"] for part in parts]
         for name in options["learners"]:
             begun = time.perf_counter()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of versions of pandas and NumPy
-                found[f"{case} {name}"] = LEARNERS[name](*own)
+            found[f"{case} {name}"] = LEARNERS[name](*own)
             found[f"{case} {name} seconds"] = np.asarray(time.perf_counter() - begun)
     np.savez(folder / "out.npz", **found)
 
