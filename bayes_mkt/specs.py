@@ -81,13 +81,14 @@ def public_class(name: str, where: str) -> Any:
 
 
 def remade(spec: Any) -> tuple[Callable[[], Any], tuple[()]]:
-    """Return what `__reduce__` of a specification with read-only `priors` returns.
+    """Return what `__reduce__` of a specification with read-only mappings, `priors`, returns.
 
     Such a mapping can't be copied or pickled itself: the spec is made anew from its own values.
     """
     given = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
     kind: Callable[..., Any] = type(spec)
-    return partial(kind, **{**given, "priors": dict(given["priors"])}), ()
+    plain = {name: dict(v) if isinstance(v, Mapping) else v for name, v in given.items()}
+    return partial(kind, **plain), ()
 
 
 def check_keys(given: Iterable[str], allowed: Iterable[str], where: str) -> None:

@@ -30,12 +30,16 @@ class SimulatedLog:
         `rate` (customer, category): purchase days a day, on average; constant over time.
     columns
         Keyword arguments of `PurchaseLog.from_frame`.
+    events
+        One row for each browsing event: `customer`, `date`, `product`, `kind` (`"view"` or
+        `"cart"`). Read with ``events=world.events, event_kind="kind"``.
     """
 
     frame: pd.DataFrame
     catalogue: pd.DataFrame
     truth: xr.Dataset
     columns: Mapping[str, Any]
+    events: pd.DataFrame
 
 
 def purchase_log(
@@ -51,7 +55,9 @@ def purchase_log(
 
     A customer's rate for a category is the product of their activity, the category's popularity
     (higher where its products are organic) and their taste, all log-normal; products of a category
-    are bought alike.
+    are bought alike. Half of the purchases are preceded by a view of the product one to seven days
+    before, a quarter by a cart one or two days before; as many views as there are purchases lead
+    to none.
 
     Parameters
     ----------
@@ -117,4 +123,28 @@ def purchase_log(
     columns = {"customer": "customer", "date": "date", "product": "product", "amount": "paid",
                "catalogue": catalogue, "levels": ["department", "category"],
                "attributes": ["organic"], "currency": "EUR"}  # fmt: skip
-    return SimulatedLog(frame, catalogue, truth, columns)
+    return SimulatedLog(frame, catalogue, truth, columns, _events(frame, seed))
+
+
+def _events(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return views and carts before purchases, and views that led to none."""
+    rng = seeds.generator(seed, "browsing events")
+    first, last = frame["date"].min(), frame["date"].max()
+    viewed = frame[rng.random(len(frame)) < 0.5]
+    carted = frame[rng.random(len(frame)) < 0.25]
+    idle = frame.iloc[rng.permutation(len(frame))]
+    anywhen = rng.integers(0, (last - first).days + 1, len(frame))
+    before = [
+        viewed["date"] - pd.to_timedelta(rng.integers(1, 8, len(viewed)), unit="D"),
+        carted["date"] - pd.to_timedelta(rng.integers(1, 3, len(carted)), unit="D"),
+        first + pd.to_timedelta(anywhen, unit="D"),
+    ]
+    parts = [
+        part[["customer", "product"]].assign(date=np.asarray(when), kind=kind)
+        for part, when, kind in zip(
+            (viewed, carted, idle), before, ("view", "cart", "view"), strict=True
+        )
+    ]
+    events = pd.concat(parts)[["customer", "date", "product", "kind"]]
+    kept: pd.DataFrame = events[events["date"] >= first]
+    return kept.sort_values(["date", "customer"], kind="stable", ignore_index=True)

@@ -5,12 +5,13 @@ Features read days up to and including the day; outcomes read the days after. No
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_mkt.targeting.events import EVENT_FEATURES, shares
 from bayes_mkt.targeting.log import PurchaseLog
 
 __all__ = ["CUSTOMER_FEATURES", "SET_FEATURES", "Lines", "Standing"]
@@ -28,26 +29,34 @@ class Lines:
     ----------
     buyer, day, amount
         Of each line.
+    shares
+        Of each place that events may be of, what share is in the set, and near it (place, 2);
+        None without events.
     """
 
     buyer: Array
     day: Array
     amount: Array
+    shares: Array | None = None
 
     @classmethod
-    def of(cls, log: PurchaseLog, items: Array | None = None) -> Lines:
-        """Return the lines of products, by position; None takes all."""
+    def of(cls, log: PurchaseLog, items: Array | None = None, level: str | None = None) -> Lines:
+        """Return the lines of products, by position; None takes all.
+
+        `level` is that of the sets of training, None the finest: it says what is near.
+        """
         data = log.data
         rows: Any = slice(None)
         if items is not None:
             inside = np.zeros(len(log.products), dtype=bool)
             inside[items] = True
             rows = np.flatnonzero(inside[data["item"].to_numpy()])
-        return cls(*(data[name].to_numpy()[rows] for name in ("buyer", "day", "amount")))
+        buyer, day, amount = (data[name].to_numpy()[rows] for name in ("buyer", "day", "amount"))
+        return cls(buyer, day, amount, None if items is None else shares(log, items, level))
 
     @classmethod
-    def by_set(cls, log: PurchaseLog, sets: list[Array]) -> list[Lines]:
-        """Return the lines of each of several disjoint sets of products."""
+    def by_set(cls, log: PurchaseLog, sets: list[Array], level: str | None = None) -> list[Lines]:
+        """Return the lines of each of several disjoint sets of products; `level` as in `of`."""
         owner = np.full(len(log.products), len(sets))
         for j, items in enumerate(sets):
             owner[items] = j
@@ -56,11 +65,14 @@ class Lines:
         ends = np.cumsum(np.bincount(of_line, minlength=len(sets) + 1))[:-1]
         parts = np.split(order, ends)[: len(sets)]
         everything = cls.of(log)
-        return [everything.take(part) for part in parts]
+        return [
+            replace(everything.take(part), shares=shares(log, items, level))
+            for part, items in zip(parts, sets, strict=True)
+        ]
 
     def take(self, rows: Array) -> Lines:
         """Return the lines at these rows."""
-        return Lines(self.buyer[rows], self.day[rows], self.amount[rows])
+        return Lines(self.buyer[rows], self.day[rows], self.amount[rows], self.shares)
 
     def between(self, first: int, last: int) -> Lines:
         """Return the lines from day `first` to day `last`, both included."""
@@ -97,6 +109,8 @@ class Standing:
         (customer,); NaN where there was none.
     lookback
         Days up to `day` that frequency, value and the set's features read.
+    visits
+        Weighted events of each customer and place, as `events.visits` gives; None without.
     """
 
     day: int
@@ -105,9 +119,12 @@ class Standing:
     frequency: Array
     value: Array
     lookback: int
+    visits: Any = None
 
     @classmethod
-    def of(cls, everything: Lines, customers: int, day: int, lookback: int) -> Standing:
+    def of(
+        cls, everything: Lines, customers: int, day: int, lookback: int, visits: Any = None
+    ) -> Standing:
         """Return the standing of customers at the close of `day`."""
         before = everything.take(everything.day <= day)
         recent = before.between(day - lookback + 1, day)
@@ -115,7 +132,7 @@ class Standing:
         frequency = recent.days_by_customer(customers)
         spent = np.bincount(recent.buyer, recent.amount, minlength=customers)
         value = np.where(frequency > 0, spent / np.maximum(frequency, 1), 0.0)
-        return cls(day, np.isfinite(last), day - last, frequency, value, lookback)
+        return cls(day, np.isfinite(last), day - last, frequency, value, lookback, visits)
 
     def features(self, lines: Lines) -> dict[str, Array]:
         """Return the features of known customers with regard to a set's lines (customer,)."""
@@ -128,6 +145,8 @@ class Standing:
             "set recency": self.day - recent.last_day(n),
             "set frequency": recent.days_by_customer(n),
         }
+        if self.visits is not None and lines.shares is not None:
+            columns |= dict(zip(EVENT_FEATURES, (self.visits @ lines.shares).T, strict=True))
         return {name: column[self.known] for name, column in columns.items()}
 
     def outcomes(self, lines: Lines, horizon: int) -> tuple[Array, Array]:

@@ -17,6 +17,7 @@ from bayes_mkt.dims import CUSTOMER, PRODUCT
 from bayes_mkt.errors import SpecError
 from bayes_mkt.frames import Column, Problems, counted, listed, read_columns
 from bayes_mkt.targeting.encoding import MISSING, kinds_of
+from bayes_mkt.targeting.events import EVENT, read_events
 from bayes_mkt.transactions import AMOUNT, DAY, Returns, Transactions, collect
 
 __all__ = ["PurchaseLog"]
@@ -37,7 +38,10 @@ class PurchaseLog:
         Variables over `line`, one for each customer, day and product: `buyer` (index of
         `customer`), `day` (since 1970-01-01), `item` (index of `product`), `amount`. Over
         `product`: `group` (product, level), the names of the groups that a product is in, from
-        coarse to fine; `attribute_value` (product, attribute). attrs hold the last day, `end`.
+        coarse to fine; `attribute_value` (product, attribute). attrs hold the last day, `end`. With
+        browsing events, over `event`, one for each customer, day, place and kind: `visitor` (index
+        of `customer`), `visit_day`, `place` (index of the products, or of the sorted groups of the
+        level in attrs' `event_level`), `visit_kind` (index of `kind`), `visits`, their number.
     currency
         Of amounts.
 
@@ -67,6 +71,9 @@ class PurchaseLog:
         returns: Returns = "error",
         end: Bound | None = None,
         currency: str | None = None,
+        events: object | None = None,
+        event_of: str | None = None,
+        event_kind: str | None = None,
     ) -> PurchaseLog:
         """Read a log with one row for each line of a purchase.
 
@@ -91,6 +98,15 @@ class PurchaseLog:
             Last day that the log covers; None takes that of the last line.
         currency
             Such as ``"EUR"``.
+        events
+            A frame of browsing events, one row for each: views, carts, searches. Customers and
+            dates are in columns named as in `frame`. Those of customers who never bought, and
+            those after the log's end, are left out.
+        event_of
+            Its column of what was looked at: `product`, or one of `levels` for pages of groups;
+            None takes `product`.
+        event_kind
+            Its column of kinds, such as ``"view"`` and ``"cart"``; None takes all for one.
 
         Raises
         ------
@@ -130,7 +146,22 @@ class PurchaseLog:
             },
             attrs={"end": last},
         )
-        return cls(data, currency)
+        if events is None:
+            if event_of is not None or event_kind is not None:
+                raise SpecError("event_of and event_kind are columns of events; none were given.")
+            return cls(data, currency)
+        of = product if event_of is None else event_of
+        if of not in (product, *levels):
+            raise SpecError(f"event_of={of!r}: choose {listed(map(repr, (product, *levels)), 9)}.")
+        level = PRODUCT if of == product else of
+        bought = cls(data, currency)
+        return cls(
+            read_events(
+                events, bought, customer=customer, date=date, of=of, kind=event_kind, level=level,
+                end=to_date(last),
+            ),
+            currency,
+        )  # fmt: skip
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> PurchaseLog:
@@ -141,6 +172,8 @@ class PurchaseLog:
         names = {n: text.pop(n) for n in list(text) if n in dataset.coords}
         kept = dataset.assign(text).assign_coords(names)
         kept.attrs = {"end": int(attrs["end"])}
+        if "event_level" in attrs:
+            kept.attrs["event_level"] = str(attrs["event_level"])
         return cls(kept, currency)
 
     def to_dataset(self) -> xr.Dataset:
@@ -174,6 +207,8 @@ class PurchaseLog:
         if not rows.any():
             raise SpecError(f"end={end!r}: no purchase lies before it.")
         kept = self.data.isel({LINE: np.flatnonzero(rows)}).assign_attrs(end=last)
+        if EVENT in kept.dims:
+            kept = kept.isel({EVENT: np.flatnonzero(kept["visit_day"].to_numpy() <= last)})
         return PurchaseLog(kept, self.currency)
 
     def groups(self, level: str | None = None) -> dict[str, Array]:
@@ -194,6 +229,18 @@ class PurchaseLog:
         order = np.argsort(index, kind="stable")
         parts = np.split(order, np.cumsum(np.bincount(index))[:-1])
         return {str(name): part for name, part in zip(found, parts, strict=True)}
+
+    def parent_level(self, level: str | None = None) -> int | None:
+        """Return the position of the catalogue's level above that of sets, or None."""
+        finest = len(self.levels) - 1
+        own = finest if level is None else (*self.levels, PRODUCT).index(level)
+        return own - 1 if own > 0 else None
+
+    def parent_name(self, items: Array, level: int) -> str:
+        """Return the group that most of some products, by position, are in."""
+        groups = self.data["group"].to_numpy()[items, level]
+        found, counts = np.unique(groups, return_counts=True)
+        return str(found[counts.argmax()])
 
     def positions(self, products: Iterable[object]) -> Array:
         """Return the positions of products by name.
@@ -228,7 +275,9 @@ class PurchaseLog:
         who = counted(len(self.customers), "customer")
         what = counted(len(self.products), "product")
         lines = counted(self.data.sizes[LINE], "line")
-        return f"PurchaseLog({lines}: {who}, {what}, {first} to {last})"
+        seen = int(self.data["visits"].sum()) if EVENT in self.data.dims else 0
+        events = f"; {counted(seen, 'event')}" if EVENT in self.data.dims else ""
+        return f"PurchaseLog({lines}: {who}, {what}, {first} to {last}{events})"
 
 
 def _index(column: pd.Series[Any]) -> tuple[Array, Array]:

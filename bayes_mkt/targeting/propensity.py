@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -44,13 +45,17 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
 )
 
 
+SIZES = ("horizon", "dates", "lookback", "min_buyers", "bins", "set_bins", "event_bins")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Propensity:
     """A hierarchical logistic model of purchases by product set, with log-normal spend.
 
     For customer i, product set s and date t, with x the centred design of the binned features
-    (recency, frequency and value of the customer; recency and frequency within the set) and u the
-    set's attributes, both as of the close of t,
+    (recency, frequency and value of the customer; recency and frequency within the set; of a log
+    with browsing events also the customer's recency-weighted visits of the set, and of the rest of
+    the group that it lies in) and u the set's attributes, both as of the close of t,
 
         logit P(i buys of s within `horizon` days of t)
             = window_level_st + x_ist' (slope_s + attribute_slope u_st)
@@ -86,6 +91,12 @@ class Propensity:
         Sets with fewer buyers by the last date are left out of training.
     bins, set_bins
         Of the features of a customer, and of a customer with a set.
+    event_half_life
+        Days after which a browsing event counts half.
+    event_bins
+        Of customers' visits, beside one for none.
+    event_weights
+        Kind of event -> what one of them counts, >= 0; other kinds count 1.
     attribute_slopes
         Whether what tells customers apart may matter more or less by a set's attributes: so that a
         set of new products has slopes of its own too.
@@ -116,6 +127,9 @@ class Propensity:
     min_buyers: int = 20
     bins: int = 3
     set_bins: int = 5
+    event_half_life: float = 7.0
+    event_bins: int = 2
+    event_weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     attribute_slopes: bool = False
     spend_slopes: bool = False
     priors: Mapping[str, Prior] = field(default_factory=dict, hash=False)
@@ -123,9 +137,15 @@ class Propensity:
     on_demand: ClassVar[frozenset[str]] = frozenset({"probability", "buyer_spend"})
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "dates", "lookback", "min_buyers", "bins", "set_bins"):
+        for name in SIZES:
             if getattr(self, name) < 1:
                 raise SpecError(f"{name}={getattr(self, name)!r} must be at least 1.")
+        if not self.event_half_life > 0:
+            raise SpecError(f"event_half_life={self.event_half_life!r} must be above 0.")
+        for kind, weight in self.event_weights.items():
+            if not (weight >= 0 and math.isfinite(weight)):
+                raise SpecError(f"event_weights[{kind!r}]={weight!r} must be finite and >= 0.")
+        object.__setattr__(self, "event_weights", MappingProxyType(dict(self.event_weights)))
         object.__setattr__(self, "priors", checked_priors(self.priors, PRIORS))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:

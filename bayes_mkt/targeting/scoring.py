@@ -17,15 +17,15 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit
 from bayes_mkt.targeting.asof import Lines, Standing
 from bayes_mkt.targeting.effects import thin
+from bayes_mkt.targeting.events import EVENT
 from bayes_mkt.targeting.log import PurchaseLog
 from bayes_mkt.targeting.propensity import Propensity
 from bayes_mkt.targeting.recent import drawn_effect
 from bayes_mkt.targeting.windows import (
     Windows,
     encode,
-    parent_level,
-    parent_name,
     set_attributes,
+    standing_at,
     windows,
 )
 
@@ -64,8 +64,9 @@ def standing(fit: Fit, log: PurchaseLog | None) -> tuple[PurchaseLog, Standing]:
     if not isinstance(fit.spec, Propensity):
         raise SpecError(f"A fitted Propensity is needed, not {type(fit.spec).__name__}.")
     log = fit.data if log is None else log
-    everything = Lines.of(log)
-    return log, Standing.of(everything, len(log.customers), log.end, fit.spec.lookback)
+    if EVENT in fit.data.data.dims and EVENT not in log.data.dims:
+        raise SpecError("The fit learned from browsing events: read the log with its events too.")
+    return log, standing_at(fit.spec, log, log.end)
 
 
 def score_set(
@@ -81,7 +82,7 @@ def score_set(
         if any of it was sold before these, and from its population if not.
     """
     trained = windows(fit.spec, fit.data)
-    lines = Lines.of(log, items)
+    lines = Lines.of(log, items, fit.spec.level)
     # Every combination of levels, so that all sets go through the model in one shape.
     levels = [len(feature.levels) for feature in trained.encoding.features]
     grid = np.stack(np.unravel_index(np.arange(np.prod(levels)), levels), axis=1)
@@ -156,9 +157,8 @@ def recent_effect(
     data
         Those of the evaluation at `at`.
     """
-    lines, customers = Lines.of(log, items), len(log.customers)
-    horizon = fit.spec.horizon
-    before = Standing.of(Lines.of(log), customers, at.day - horizon, fit.spec.lookback)
+    lines, horizon = Lines.of(log, items, fit.spec.level), fit.spec.horizon
+    before = standing_at(fit.spec, log, at.day - horizon)
     if not (lines.day <= before.day).any():
         return None
     cell, bought = cells(trained, before, lines), before.outcomes(lines, horizon)[0]
@@ -216,10 +216,10 @@ def set_position(fit: Fit, trained: Windows, log: PurchaseLog, items: Array) -> 
 
 def parent_position(trained: Windows, log: PurchaseLog, fit: Fit, items: Array) -> int:
     """Return the parent of most of the products among those of the training, or -1."""
-    level = parent_level(fit.data, fit.spec.level)
+    level = fit.data.parent_level(fit.spec.level)
     if level is None:
         return 0
-    name = parent_name(log.data["group"].to_numpy()[:, level], items)
+    name = log.parent_name(items, level)
     return trained.parents.index(name) if name in trained.parents else -1
 
 

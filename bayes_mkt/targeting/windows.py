@@ -14,12 +14,13 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.frames import Problems
 from bayes_mkt.targeting.asof import CUSTOMER_FEATURES, SET_FEATURES, Lines, Standing
 from bayes_mkt.targeting.encoding import Encoding
+from bayes_mkt.targeting.events import EVENT_FEATURES, check_events, visits
 
 if TYPE_CHECKING:
     from bayes_mkt.targeting.log import PurchaseLog
     from bayes_mkt.targeting.propensity import Propensity
 
-__all__ = ["Windows", "set_attributes", "windows"]
+__all__ = ["Windows", "set_attributes", "standing_at", "windows"]
 
 Array = NDArray[Any]
 SAMPLE = 4000
@@ -87,11 +88,11 @@ def windows(spec: Propensity, log: PurchaseLog) -> Windows:
         If the log is too short, or no set has enough buyers.
     """
     days = as_of_days(spec, log)
+    check_events(log, min(days), spec.event_half_life, spec.event_weights)
     found = _sets(spec, log, max(days))
     sets = list(found)
-    everything, n = Lines.of(log), len(log.customers)
-    lines = Lines.by_set(log, [found[name] for name in sets])
-    standings = [Standing.of(everything, n, day, spec.lookback) for day in days]
+    lines = Lines.by_set(log, [found[name] for name in sets], spec.level)
+    standings = [standing_at(spec, log, day) for day in days]
     encoding = _encoding(spec, standings, lines)
     cells, customers, buyers, spends = _counts(spec, standings, lines, encoding)
     raw = [
@@ -128,6 +129,12 @@ def windows(spec: Propensity, log: PurchaseLog) -> Windows:
         spend=np.column_stack([spend[:, :3], sums, squares]),
         unit=unit,
     )
+
+
+def standing_at(spec: Propensity, log: PurchaseLog, day: int) -> Standing:
+    """Return how a log's customers stand at the close of a day, as a specification reads it."""
+    seen = visits(log, day, spec.lookback, spec.event_half_life, spec.event_weights)
+    return Standing.of(Lines.of(log), len(log.customers), day, spec.lookback, seen)
 
 
 def as_of_days(spec: Propensity, log: PurchaseLog) -> list[int]:
@@ -182,26 +189,12 @@ def _parents(
     log: PurchaseLog, spec: Propensity, sets: dict[str, Array]
 ) -> tuple[tuple[str, ...], Array]:
     """Return the names of the next coarser groups, and that of each set."""
-    level = parent_level(log, spec.level)
+    level = log.parent_level(spec.level)
     if level is None:
         return ("all",), np.zeros(len(sets), dtype=int)
-    groups = log.data["group"].to_numpy()[:, level]
-    own = [parent_name(groups, items) for items in sets.values()]
+    own = [log.parent_name(items, level) for items in sets.values()]
     found, index = np.unique(np.array(own, dtype=object), return_inverse=True)
     return tuple(str(p) for p in found), index
-
-
-def parent_level(log: PurchaseLog, level: str | None) -> int | None:
-    """Return the position of the catalogue's level above that of the sets, or None."""
-    finest = len(log.levels) - 1
-    own = finest if level is None else (*log.levels, "product").index(level)
-    return own - 1 if own > 0 else None
-
-
-def parent_name(groups: Array, items: Array) -> str:
-    """Return the group that most of the products are in."""
-    found, counts = np.unique(groups[items], return_counts=True)
-    return str(found[counts.argmax()])
 
 
 def _encoding(spec: Propensity, standings: list[Standing], lines: list[Lines]) -> Encoding:
@@ -209,23 +202,34 @@ def _encoding(spec: Propensity, standings: list[Standing], lines: list[Lines]) -
     at = standings[0]
     tables = [at.features(part) for part in lines]
     own = Encoding.of({name: tables[0][name] for name in CUSTOMER_FEATURES}, spec.bins)
-    columns = {name: np.concatenate([t[name] for t in tables]) for name in SET_FEATURES}
-    # Frequency 0 and recency "never" are the same customers; the latter says it.
-    seen = columns["set frequency"] > 0
-    columns["set frequency"] = np.where(seen, columns["set frequency"], 1.0)
-    columns["set recency"] = np.where(seen, columns["set recency"], np.nan)
-    return Encoding(own.features + Encoding.of(columns, spec.set_bins).features)
+    names = [name for name in (*SET_FEATURES, *EVENT_FEATURES) if name in tables[0]]
+    columns = _unseen({name: np.concatenate([t[name] for t in tables]) for name in names})
+    features = own.features
+    for group, bins in ((SET_FEATURES, spec.set_bins), (EVENT_FEATURES, spec.event_bins)):
+        # Where nobody looked, there is nothing to tell customers apart by.
+        kept = {n: columns[n] for n in group if n in columns and not np.isnan(columns[n]).all()}
+        features += Encoding.of(kept, bins).features
+    return Encoding(features)
+
+
+def _unseen(features: dict[str, Array]) -> dict[str, Array]:
+    """Return features with those of who never bought of, or looked at, the set as missing.
+
+    Frequency 0 and recency "never" are the same customers; the latter says it.
+    """
+    seen = features["set frequency"] > 0
+    return {
+        **features,
+        "set frequency": np.where(seen, features["set frequency"], 1.0),
+        "set recency": np.where(seen, features["set recency"], np.nan),
+        **{n: np.where(v > 0, v, np.nan) for n, v in features.items() if n in EVENT_FEATURES},
+    }
 
 
 def encode(encoding: Encoding, features: dict[str, Array]) -> Array:
     """Return the codes of customers (customer, feature)."""
-    seen = features["set frequency"] > 0
-    changed = features | {
-        "set frequency": np.where(seen, features["set frequency"], 1.0),
-        "set recency": np.where(seen, features["set recency"], np.nan),
-    }
     problems = Problems()
-    codes = encoding.encode(changed, problems)
+    codes = encoding.encode(_unseen(features), problems)
     problems.raise_if_any()
     return codes
 
