@@ -21,7 +21,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from bayes_mkt.days import Bound
+from bayes_mkt.days import to_date
 from bayes_mkt.dims import CUSTOMER, PRODUCT
 from bayes_mkt.errors import DataError, SpecError
 from bayes_mkt.frames import counted, listed
@@ -48,9 +48,8 @@ def read_events(
     of: str,
     kind: str | None,
     level: str,
-    end: Bound,
 ) -> xr.Dataset:
-    """Return a log's dataset with the events up to `end`, counted on the frame's own engine.
+    """Return a log's dataset with the events up to its end, counted on the frame's own engine.
 
     Parameters
     ----------
@@ -62,8 +61,6 @@ def read_events(
         Columns of the frame.
     level
         What `of` names: `"product"`, or a level of the catalogue.
-    end
-        Last day that is read.
 
     Raises
     ------
@@ -75,7 +72,7 @@ def read_events(
     names = [of] if kind is None else [of, kind]
     table = Transactions.from_frame(frame, customer=customer, date=date, keep=names)
     keys = [CUSTOMER, DAY, *names]
-    counts = table.between(None, end).group_by(*keys).agg(visits=nw.len())
+    counts = table.between(None, to_date(log.end)).group_by(*keys).agg(visits=nw.len())
     found = collect(counts, order=keys)
     if found[names].isna().to_numpy().any():
         raise DataError([f"Events have rows without a value in {listed(map(repr, names))}."])

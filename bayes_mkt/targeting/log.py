@@ -146,22 +146,8 @@ class PurchaseLog:
             },
             attrs={"end": last},
         )
-        if events is None:
-            if event_of is not None or event_kind is not None:
-                raise SpecError("event_of and event_kind are columns of events; none were given.")
-            return cls(data, currency)
-        of = product if event_of is None else event_of
-        if of not in (product, *levels):
-            raise SpecError(f"event_of={of!r}: choose {listed(map(repr, (product, *levels)), 9)}.")
-        level = PRODUCT if of == product else of
-        bought = cls(data, currency)
-        return cls(
-            read_events(
-                events, bought, customer=customer, date=date, of=of, kind=event_kind, level=level,
-                end=to_date(last),
-            ),
-            currency,
-        )  # fmt: skip
+        names = (customer, date, product, event_of, event_kind)
+        return _with_events(cls(data, currency), events, *names)
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> PurchaseLog:
@@ -278,6 +264,29 @@ class PurchaseLog:
         seen = int(self.data["visits"].sum()) if EVENT in self.data.dims else 0
         events = f"; {counted(seen, 'event')}" if EVENT in self.data.dims else ""
         return f"PurchaseLog({lines}: {who}, {what}, {first} to {last}{events})"
+
+
+def _with_events(
+    log: PurchaseLog,
+    events: object | None,
+    customer: str,
+    date: str,
+    product: str,
+    of: str | None,
+    kind: str | None,
+) -> PurchaseLog:
+    """Return the log with its browsing events, if there are any."""
+    if events is None:
+        if of is not None or kind is not None:
+            raise SpecError("event_of and event_kind are columns of events; none were given.")
+        return log
+    known = (product, *log.levels)
+    if of is not None and of not in known:
+        raise SpecError(f"event_of={of!r}: choose {listed(map(repr, known), 9)}.")
+    column = of or product
+    level = PRODUCT if column == product else column
+    data = read_events(events, log, customer=customer, date=date, of=column, kind=kind, level=level)
+    return PurchaseLog(data, log.currency)
 
 
 def _index(column: pd.Series[Any]) -> tuple[Array, Array]:
