@@ -38,6 +38,7 @@ NAMES = (
     "thompson_regret",
     "twin_coverage",
     "uplift_hillstrom",
+    "uplift_worlds",
 )
 
 

@@ -146,8 +146,8 @@ class PurchaseLog:
             },
             attrs={"end": last},
         )
-        names = (customer, date, product, event_of, event_kind)
-        return _with_events(cls(data, currency), events, *names)
+        bought = cls(data, currency)
+        return _with_events(bought, events, customer, date, product, event_of, event_kind)
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> PurchaseLog:
