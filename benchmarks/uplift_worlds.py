@@ -155,6 +155,7 @@ def inside(error: xr.DataArray) -> int:
 
 
 def summary(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return what fits of one kind of world held together."""
     return {
         "fits": len(rows),
         "not_converged": int((~rows["ok"]).sum()),

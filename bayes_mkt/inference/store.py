@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import shutil
 import tempfile
@@ -15,6 +16,8 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
+
+from bayes_mkt.errors import SamplingError
 
 if TYPE_CHECKING:
     import zarr
@@ -152,9 +155,19 @@ class Draws:
 
     def write(self, name: str, first: int, values: np.ndarray) -> None:
         """Write `values` (chain, draw, ...) of the array `name`, from draw `first` on."""
-        if isinstance(self._at, Memory) and self._at.nbytes + values.nbytes > LIMIT:
-            self._at = self._moved(self._at)
-        self._at.write(name, first, values)
+        try:
+            if isinstance(self._at, Memory) and self._at.nbytes + values.nbytes > LIMIT:
+                self._at = self._moved(self._at)
+            self._at.write(name, first, values)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            entries = int(np.prod(values.shape[2:]))
+            raise SamplingError(
+                f"The disk is full: {name.split('/')[-1]!r} has {entries:,} entries in each draw. "
+                "Keep fewer variables with var_names=[...], or put the draws on a larger disk "
+                "(TMPDIR, or checkpoint=)."
+            ) from error
 
     def _moved(self, memory: Memory) -> Files:
         files = Files(Folder(), self.capacity)

@@ -30,7 +30,14 @@ from bayes_mkt.transactions import DAY, Transactions, collect
 if TYPE_CHECKING:
     from bayes_mkt.targeting.log import PurchaseLog
 
-__all__ = ["EVENT_FEATURES", "read_events", "shares", "visits"]
+__all__ = [
+    "EVENT_FEATURES",
+    "check_events",
+    "check_same_events",
+    "read_events",
+    "shares",
+    "visits",
+]
 
 Array = NDArray[Any]
 EVENT = "event"
@@ -98,9 +105,7 @@ def read_events(
         "visits": found["visits"].to_numpy(float),
     }
     added = {name: (EVENT, values[kept]) for name, values in variables.items()}
-    return (
-        log.data.assign(added).assign_coords({KIND: kinds}).assign_attrs(event_level=level)
-    )  # fmt: skip
+    return log.data.assign(added).assign_coords({KIND: kinds}).assign_attrs(event_level=level)
 
 
 def places_of(log: PurchaseLog, level: str) -> Array:
@@ -133,8 +138,11 @@ def shares(log: PurchaseLog, items: Array, level: str | None) -> Array | None:
             groups = log.data["group"].to_numpy()[:, above]
             near[groups == log.parent_name(items, above)] = 1.0
         near[items] = 0.0
-    parts = log.groups(log.data.attrs["event_level"]).values()
-    return np.array([[own[part].mean(), near[part].mean()] for part in parts])
+    parts = list(log.groups(log.data.attrs["event_level"]).values())
+    sizes = np.array([len(part) for part in parts])
+    inside = np.stack([own, near], axis=1)[np.concatenate(parts)]
+    first = np.cumsum(sizes) - sizes
+    return np.asarray(np.add.reduceat(inside, first) / sizes[:, None])
 
 
 def visits(
@@ -164,6 +172,27 @@ def visits(
     where = (data["visitor"].to_numpy()[rows], data["place"].to_numpy()[rows])
     size = (len(log.customers), len(log.groups(data.attrs["event_level"])))
     return csr_array((value, where), shape=size)
+
+
+def check_same_events(trained: PurchaseLog, log: PurchaseLog) -> None:
+    """Raise unless a log's events, read later, mean what those of the training did."""
+    if EVENT not in trained.data.dims:
+        return
+    if EVENT not in log.data.dims:
+        raise SpecError("The fit learned from browsing events: read the log with its events too.")
+    levels = [each.data.attrs["event_level"] for each in (trained, log)]
+    if levels[0] != levels[1]:
+        raise SpecError(
+            f"The fit learned from events of a {levels[0]}; the log's are of a {levels[1]}. Read "
+            "both with the same event_of."
+        )
+    named = [each.data[KIND].to_numpy().tolist() != [ANY] for each in (trained, log)]
+    if named[0] != named[1]:
+        which = ("without", "with")
+        raise SpecError(
+            f"The fit learned from events {which[named[0]]} kinds; the log's were read "
+            f"{which[named[1]]}. Read both with the same event_kind."
+        )
 
 
 def check_events(

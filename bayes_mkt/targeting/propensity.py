@@ -43,8 +43,6 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "spend_sigma": Prior("HalfNormal", sigma=1.0),
     }
 )
-
-
 SIZES = ("horizon", "dates", "lookback", "min_buyers", "bins", "set_bins", "event_bins")
 
 

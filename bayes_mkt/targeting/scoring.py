@@ -17,7 +17,7 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit
 from bayes_mkt.targeting.asof import Lines, Standing
 from bayes_mkt.targeting.effects import thin
-from bayes_mkt.targeting.events import EVENT
+from bayes_mkt.targeting.events import check_same_events
 from bayes_mkt.targeting.log import PurchaseLog
 from bayes_mkt.targeting.propensity import Propensity
 from bayes_mkt.targeting.recent import drawn_effect
@@ -64,8 +64,7 @@ def standing(fit: Fit, log: PurchaseLog | None) -> tuple[PurchaseLog, Standing]:
     if not isinstance(fit.spec, Propensity):
         raise SpecError(f"A fitted Propensity is needed, not {type(fit.spec).__name__}.")
     log = fit.data if log is None else log
-    if EVENT in fit.data.data.dims and EVENT not in log.data.dims:
-        raise SpecError("The fit learned from browsing events: read the log with its events too.")
+    check_same_events(fit.data, log)
     return log, standing_at(fit.spec, log, log.end)
 
 

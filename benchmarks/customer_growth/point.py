@@ -37,6 +37,7 @@ def opened(log: str) -> Any:
     """Return the log as a DuckDB relation, with memory that leaves room for the rest."""
     connection = duckdb.connect()
     connection.execute("SET memory_limit = '1GB'; SET preserve_insertion_order = false")
+    connection.execute(f"SET temp_directory = '{Path(log).parent}'")  # where it spills
     return connection.read_parquet(log)
 
 

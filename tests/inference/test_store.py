@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import gc
 import json
 import subprocess
@@ -87,6 +88,24 @@ def test_temporary_files_live_as_long_as_what_refers_to_them(little_memory: Path
     del some, twin
     gc.collect()
     assert not folder.exists()
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(
+    little_memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = iter(range(4))
+    write = store.Files.write
+
+    def until_full(self: store.Files, name: str, first: int, values: np.ndarray) -> None:
+        if next(room, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, name, first, values)
+
+    monkeypatch.setattr(store.Files, "write", until_full)
+    with pytest.raises(bm.SamplingError, match=r"entries in each draw.*var_names"):
+        bm.sample(runs.model(), **SHORT)
+    gc.collect()
+    assert not list(little_memory.glob("bayes_mkt-*"))
 
 
 @short_run

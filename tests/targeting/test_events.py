@@ -186,6 +186,10 @@ def test_later_events_do_not_enter(shop: bm.simulate.SimulatedLog, log: bm.Purch
         assert standing_at(SPEC, bm.PurchaseLog(kept), d).visits.sum() == early[d]
 
 
+def _pages(shop: bm.simulate.SimulatedLog) -> pd.DataFrame:
+    return shop.events.merge(shop.catalogue, on="product").drop(columns="product")
+
+
 def test_events_tell_who_is_about_to_buy(
     shop: bm.simulate.SimulatedLog, log: bm.PurchaseLog
 ) -> None:
@@ -208,5 +212,15 @@ def test_events_tell_who_is_about_to_buy(
             assert abs(p.mean() / bought.mean() - 1) < 0.2
             with pytest.raises(bm.SpecError, match="read the log with its events"):
                 bm.propensity(fit, items, log=bare)
+            for options, match in (
+                ({"events": shop.events}, "same event_kind"),
+                (
+                    {"events": _pages(shop), "event_of": "category", "event_kind": "kind"},
+                    "event_of",
+                ),
+            ):
+                other = bm.PurchaseLog.from_frame(shop.frame, **columns, **options)
+                with pytest.raises(bm.SpecError, match=match):
+                    bm.propensity(fit, items, log=other)
             assert bm.recommend(fit, k=2)["recommended"].sizes["rank"] == 2
     assert losses[1] < 0.97 * losses[0], losses
