@@ -22,42 +22,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_mkt.inference.density import Coordinates, Density, Forms, Layout, Reform
+from bayes_mkt.inference.effects import Group, conditional
 
 Array = jax.Array
 MOST_DRAWS = 400
 BATCH = 400
 WEIGHTS = np.geomspace(1e-2, 1e4, 13)
 GAIN = 0.02
-
-
-@dataclass(frozen=True)
-class Group:
-    """Group effects in a flat vector.
-
-    Attributes
-    ----------
-    entries
-        First and last-plus-one entry of the vector that hold them.
-    parameters
-        ``(x, data) -> [mean, SD, factor]``, each (entry,): of an entry's prior, and what it is
-        multiplied by to give theta (one where the model is centred, s where it isn't).
-    scales
-        First and last-plus-one entries of the variables that SD and factor depend on.
-    """
-
-    entries: tuple[int, int]
-    parameters: Callable[[Array, Any], list[Array]]
-    scales: tuple[tuple[int, int], ...] = ()
-
-
-def conditional(tau: Any, t: Any, mean: Any, sd: Any, factor: Any) -> tuple[Any, Any]:
-    """Return mean and SD of an effect whose product with `factor` data inform by (t, tau).
-
-    The effect is N(mean, sd^2) a priori, and t ~ N(factor effect, 1 / tau). NumPy or JAX.
-    """
-    share = 1.0 + tau * (sd * factor) ** 2
-    center = mean + tau * sd**2 * factor / share * (t - factor * mean)
-    return center, sd / share**0.5
 
 
 @dataclass(frozen=True)
@@ -76,17 +47,19 @@ class Groups:
     def of(
         cls,
         layout: Layout,
-        found: Sequence[tuple[str, Callable[[Array, Any], list[Array]], tuple[str, ...]]],
+        found: Sequence[tuple[str, Callable[[Array, Any], list[Array]], tuple[str, ...], str]],
     ) -> Groups:
-        """Return the groups whose variables' names, parameters and scales' names are given."""
+        """Return the groups of given variables' names, parameters, scales' names and kinds."""
         return cls(
             tuple(
                 Group(
                     layout.place(name),
                     parameters,
                     tuple(layout.place(scale) for scale in scales if scale in layout.names),
+                    layout.shapes[layout.names.index(name)],
+                    kind,
                 )
-                for name, parameters, scales in found
+                for name, parameters, scales, kind in found
             )
         )
 
@@ -123,14 +96,11 @@ class Groups:
             at = slice(*group.entries)
             last = first + at.stop - at.start
             tau, t = forms[0][first:last], forms[1][first:last]
-            mean, sd, factor = group.parameters(told, data)
-            center, width = conditional(tau, t, mean, sd, factor)
-            inside = center + width * vector[at] if forward else vector[at]
-            out = inside if forward else (inside - center) / width
-            log_slope = log_slope + jnp.sum(jnp.log(width))
-            seen.append(jnp.stack([inside, mean, sd, factor]))
-            told = told.at[at].set(inside)
-            vector = vector.at[at].set(out)
+            turned = group.turned(vector[at], group.parameters(told, data), tau, t, forward=forward)
+            log_slope = log_slope + turned.log_slope
+            seen.append(turned.seen)
+            told = told.at[at].set(turned.values)
+            vector = vector.at[at].set(turned.out)
             first = last
         return vector, log_slope, jnp.concatenate(seen, axis=1)
 

@@ -1,7 +1,8 @@
 """Group effects of a PyMC model, centred or not: Normals whose spread is sampled; graphs only.
 
 A group effect theta ~ N(mu, s) is written centred, as a variable with these parameters, or
-non-centred, as a product s z with z ~ N(0, 1) that is used nowhere else.
+non-centred, as a product s z with z ~ N(0, 1) that is used nowhere else. Correlated effects are a
+multivariate normal of few entries; the steps of a Gaussian random walk are effects too.
 """
 
 from __future__ import annotations
@@ -13,15 +14,21 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.timeseries import RandomWalkRV
 from pymc.pytensorf import constant_fold
 from pytensor.graph.traversal import ancestors, io_toposort
 from pytensor.scalar.basic import Mul
 from pytensor.tensor.elemwise import Elemwise
-from pytensor.tensor.random.basic import NormalRV
+from pytensor.tensor.linalg import cholesky
+from pytensor.tensor.random.basic import MvNormalRV, NormalRV
 from pytensor.tensor.subtensor import AdvancedSubtensor
+
+from bayes_mkt.inference.effects import APART, CORRELATED, STEPS
 
 # A PyTensor variable; PyTensor's own types are too partial to help.
 Graph = Any
+# Entries of a multivariate normal up to which each is seen given those before it.
+MOST_CORRELATED = 10
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class GroupGraphs:
         What each entry is multiplied by to give theta; one where the form is centred.
     scales
         Names of the value variables that `spread` and `factor` depend on.
+    kind
+        As `effects.Group`; of correlated effects `spread` has the Cholesky factor's rows.
     """
 
     name: str
@@ -45,6 +54,7 @@ class GroupGraphs:
     spread: Graph
     factor: Graph
     scales: tuple[str, ...]
+    kind: str = APART
 
 
 def group_graphs(
@@ -66,26 +76,58 @@ def group_graphs(
     found = []
     for rv in model.free_RVs:
         value = model.rvs_to_values[rv]
-        normal = isinstance(rv.owner.op, NormalRV) and model.rvs_to_transforms[rv] is None
-        if not normal or rv not in informed or value.name in exclude:
+        if model.rvs_to_transforms[rv] is not None or rv not in informed or value.name in exclude:
             continue
-        mean, sd = rv.owner.op.dist_params(rv.owner)
+        shape = shapes[value.name]
+        if (stated := _stated(rv, shape)) is None:
+            continue
+        kind, mean, sd = stated
         if free & set(ancestors([mean, sd])):
-            found.append((value, mean, sd, pt.ones(())))
-        elif (factor := _factor(rv, mean, used, free, shapes[value.name])) is not None:
-            found.append((value, mean, sd, factor))
+            found.append((value, mean, sd, pt.ones(()), kind))
+        elif kind == APART and (factor := _factor(rv, mean, used, free, shape)) is not None:
+            found.append((value, mean, sd, factor, kind))
     # What a graph depends on has fewer ancestors than the graph.
-    found.sort(key=lambda group: sum(1 for _ in ancestors(list(group[1:]))))
+    found.sort(key=lambda group: sum(1 for _ in ancestors(list(group[1:4]))))
     groups = []
-    for value, *parameters in found:
+    for value, *parameters, kind in found:
+        shape = shapes[value.name]
+        wide = (*shape, shape[-1]) if kind == CORRELATED else shape
         mean, sd, factor = (
-            pt.broadcast_to(graph, shapes[value.name]).ravel()
-            for graph in model.replace_rvs_by_values(parameters)
+            pt.broadcast_to(graph, length).ravel()
+            for graph, length in zip(
+                model.replace_rvs_by_values(parameters), (shape, wide, shape), strict=True
+            )
         )
         above = set(ancestors([sd, factor]))
         scales = tuple(v.name for v in model.value_vars if v in above)
-        groups.append(GroupGraphs(value.name, mean, sd, factor, scales))
+        groups.append(GroupGraphs(value.name, mean, sd, factor, scales, kind))
     return groups
+
+
+def _stated(rv: Graph, shape: tuple[int, ...]) -> tuple[str, Graph, Graph] | None:
+    """Return kind, mean and SD (or Cholesky factor) of a normal variable's effects, or None."""
+    op = rv.owner.op
+    if isinstance(op, NormalRV):
+        mean, sd = op.dist_params(rv.owner)
+        return APART, mean, sd
+    if isinstance(op, MvNormalRV) and shape[-1] <= MOST_CORRELATED:
+        mean, covariance = op.dist_params(rv.owner)
+        return CORRELATED, mean, cholesky(covariance)
+    if not isinstance(op, RandomWalkRV):
+        return None
+    parts = rv.owner.inputs[:2]  # where it begins, (1, ...), and its steps, (step, ...)
+    if not all(isinstance(part.owner.op, NormalRV) for part in parts):
+        return None
+    lengths = [(count, *shape[:-1]) for count in (1, shape[-1] - 1)]
+    pairs = (part.owner.op.dist_params(part.owner) for part in parts)
+    wide = [
+        [pt.broadcast_to(parameter, length) for parameter in pair]
+        for pair, length in zip(pairs, lengths, strict=True)
+    ]
+    mean, sd = (
+        pt.moveaxis(pt.concatenate(both, axis=0), 0, -1) for both in zip(*wide, strict=True)
+    )
+    return STEPS, mean, sd
 
 
 def _uses(model: pm.Model) -> dict[Graph, list[Any]]:

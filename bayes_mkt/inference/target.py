@@ -142,12 +142,12 @@ class Target:
         """
         return quantile_medians(self.model)
 
-    def groups(self, layout: Layout) -> list[tuple[str, Parameters, tuple[str, ...]]]:
+    def groups(self, layout: Layout) -> list[tuple[str, Parameters, tuple[str, ...], str]]:
         """Return the group effects among the variables of `layout`, in the order of dependence.
 
         Each has the name of its value variable; ``(x, data) -> [mean, SD, factor]``, each
-        (entry,), with x the vector of `layout`; and the names of the variables that its SD and
-        factor depend on; see `groups.GroupGraphs`.
+        (entry,), with x the vector of `layout`; the names of the variables that its SD and factor
+        depend on; and its kind; see `groups.GroupGraphs`.
         """
         shapes = dict(zip(self.layout.names, self.layout.shapes, strict=True))
         exclude = set(shapes) - set(layout.names)
@@ -157,7 +157,8 @@ class Target:
             graphs = [group.location, group.spread, group.factor]
             data, graphs = _open_data(self.model, graphs)
             compiled = _jaxify([*inside, *data], graphs)
-            found.append((group.name, _with_layout(compiled, layout), group.scales))
+            parameters = _with_layout(compiled, layout)
+            found.append((group.name, parameters, group.scales, group.kind))
         return found
 
     def linear(self, exclude: Collection[str] = ()) -> tuple[LinearModel, Layout, Layout] | None:

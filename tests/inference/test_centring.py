@@ -11,8 +11,9 @@ import pymc as pm
 import pytest
 
 import bayes_mkt as bm
-from bayes_mkt.inference.centring import Groups, centred, conditional, learn
+from bayes_mkt.inference.centring import Groups, centred, learn
 from bayes_mkt.inference.density import Density
+from bayes_mkt.inference.effects import conditional
 from bayes_mkt.inference.target import Target, target
 
 GROUPS = 6
@@ -82,6 +83,46 @@ def model_outer_product() -> None:
     pm.Poisson("y", rate, observed=COUNTS)
 
 
+def model_correlated() -> None:
+    scale = pm.HalfNormal("scale", shape=2)
+    corr = pm.Uniform("corr", -1.0, 1.0)
+    cov = pm.math.stack(
+        [
+            pm.math.stack([scale[0] ** 2, corr * scale[0] * scale[1]]),
+            pm.math.stack([corr * scale[0] * scale[1], scale[1] ** 2]),
+        ]
+    )
+    effect = pm.MvNormal("effect", pm.Normal("mu", shape=2), cov, shape=(GROUPS // 2, 2))
+    pm.Poisson("y", pm.math.exp(effect), observed=COUNTS.reshape(-1, 2))
+
+
+def model_correlated_by_group() -> None:
+    # Each group has a factor and a mean of its own.
+    s = pm.HalfNormal("s", shape=2)
+    chol = np.array([[1.0, 0.0], [0.6, 0.8]])[None] * s[:, None, None]
+    other = pm.Normal("other", 0.0, s, shape=2)
+    effect = pm.MvNormal("effect", other, chol=chol)
+    pm.Poisson("y", pm.math.exp(effect), observed=COUNTS[:4].reshape(-1, 2))
+
+
+def model_walk() -> None:
+    s = pm.HalfNormal("s", shape=2)
+    walk = pm.GaussianRandomWalk(
+        "walk", pm.Normal("drift"), s, init_dist=pm.Normal.dist(0.5, 2.0), shape=(2, 3)
+    )
+    pm.Poisson("y", pm.math.exp(walk), observed=COUNTS.reshape(2, 3))
+
+
+def model_walk_of_t() -> None:
+    # Steps that aren't normal have no such form.
+    s = pm.HalfNormal("s")
+    steps = pm.StudentT.dist(nu=3.0, mu=0.0, sigma=s)
+    walk = pm.RandomWalk(
+        "walk", init_dist=pm.Normal.dist(0.0, 1.0), innovation_dist=steps, steps=GROUPS - 1
+    )
+    pm.Poisson("y", pm.math.exp(walk), observed=COUNTS)
+
+
 def opened(build: Callable[[], None]) -> tuple[Target, Density, Density, Groups]:
     """Return the target of a model, its density before and after, and its groups."""
     with pm.Model() as model:
@@ -103,6 +144,10 @@ FOUND = {
     model_without_data: 0,
     model_fixed_spread: 0,
     model_outer_product: 0,
+    model_correlated: GROUPS,
+    model_correlated_by_group: 4 + 2,
+    model_walk: GROUPS,
+    model_walk_of_t: 0,
 }
 
 
@@ -131,7 +176,9 @@ def test_any_form_is_the_same_density(build: Callable[[], None]) -> None:
     np.testing.assert_allclose(np.asarray(back), np.asarray(w), atol=1e-9)
 
 
-@pytest.mark.parametrize("build", [model_centred, model_non_centred, model_nested])
+@pytest.mark.parametrize(
+    "build", [model_centred, model_non_centred, model_nested, model_correlated, model_walk]
+)
 def test_draws_keep_their_meaning_in_a_new_form(build: Callable[[], None]) -> None:
     _, plain, formed, groups = opened(build)
     draws = np.random.default_rng(2).normal(size=(2, 300, plain.start.size))
