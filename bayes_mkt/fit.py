@@ -111,7 +111,8 @@ def sample(
     max_draws
         Draws of each chain at which the run stops in any case (10,000); the verdict says so.
     warmup
-        Steps of adaptation of each chain, not kept: 300, shared by the chains; for `"pymc"` 1,000.
+        Steps of adaptation of each chain, not kept; for `"pymc"` 1,000. By default 300, shared by
+        the chains, and up to 1,200 as long as these still creep; a given number stays as it is.
     sampler
         `"hmc"` (default): Hamiltonian Monte Carlo on JAX with trajectories of random length, one
         for all chains of a step; `"nuts"`: the No-U-Turn sampler on JAX; `"pymc"`: PyMC's own

@@ -225,9 +225,8 @@ class Enough:
     def __call__(self, collected: Collector) -> bool:
         """Return whether the draws collected so far are enough."""
         done = self._decide(collected)
-        share = (collected.warmup_done + collected.draws) / (
-            self._settings.n_warmup + self.expected
-        )
+        warmup = max(self._settings.n_warmup, collected.warmup_done)
+        share = (collected.warmup_done + collected.draws) / (warmup + self.expected)
         self._show.update(1.0 if done else min(share, 0.99), self._text)
         return done
 

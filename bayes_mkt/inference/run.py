@@ -64,6 +64,8 @@ class State:
         What the density has learnt of its own form.
     done
         Steps taken, the warmup's included.
+    warmup
+        Steps of warmup, as far as is known: a warmup that hasn't settled goes on. 0 at the start.
     gradients
         Gradients evaluated by all chains.
     """
@@ -72,6 +74,7 @@ class State:
     tuning: Tuning
     forms: Forms = ()
     done: int = 0
+    warmup: int = 0
     gradients: int = 0
 
 
@@ -139,12 +142,15 @@ def run(
     kernel: Callable[[], Kernel],
     key: Array,
     warmup: int,
+    most: int,
     target_accept: float,
 ) -> Iterator[Chunk]:
     """Yield chunks of draws: first the warmup's, then sampling for as long as asked.
 
     After each chunk of warmup the density's form and the scale are learnt anew from the draws of
-    all chains (the latter half of them), and the step size starts again from what it came to.
+    all chains (the latter half of them), and the step size starts again from what it came to. The
+    last chunk changes the step size only; where its draws show that the chains still creep, it
+    counts as one more lesson, and another two follow.
 
     Parameters
     ----------
@@ -156,8 +162,8 @@ def run(
         Constructor of the transition kernel, a module-level function.
     key
         Of the whole run; step `i` of chain `c` uses ``fold_in(fold_in(key, c), i)``.
-    warmup
-        Steps of adaptation.
+    warmup, most
+        Steps of adaptation, and how many where it hasn't settled by then.
     target_accept
         Mean acceptance probability that the step size aims at.
     """
@@ -171,9 +177,10 @@ def run(
     arguments = jax.device_put(density.arguments, everywhere)
     advance = _program(density, chains, state.tuning, kernel, target_accept).result()
     history: np.ndarray | None = None
+    state = replace(state, warmup=state.warmup or warmup)
     while True:
-        warming = state.done < warmup
-        count = min(lesson, warmup - state.done) if warming else length
+        warming = state.done < state.warmup
+        count = min(lesson, state.warmup - state.done) if warming else length
         orders = _orders(state, warming, count)
         # The chunk's program holds the gradient once, not a second time for where it begins: that
         # would take a third longer to compile.
@@ -190,7 +197,9 @@ def run(
         if warming:
             history = drawn if history is None else np.concatenate([history, drawn], axis=1)
             step_size = float(np.exp(np.mean(np.asarray(adapted))))
-            final = warmup - state.done < lesson
+            final = state.warmup - state.done < lesson
+            if final and state.warmup + 2 * lesson <= most and not adaptation.settled(drawn):
+                state, final = replace(state, warmup=state.warmup + 2 * lesson), False
             if not final:
                 density, history = density.reformed(history)
                 arguments = jax.device_put(density.arguments, everywhere)

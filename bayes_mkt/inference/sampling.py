@@ -37,9 +37,13 @@ if TYPE_CHECKING:
 
 KERNELS: dict[str, Callable[[], kernels.Kernel]] = {"nuts": kernels.nuts, "hmc": kernels.hmc}
 APPROXIMATIONS = ("laplace", "pathfinder")
+MOST_WARMUP = 1200
 SAMPLERS = (*KERNELS, *APPROXIMATIONS, "pymc")
 # What a run itself says of the draws, in their attrs.
-KEPT = ("free_variables", "gradients", "warmup_seconds", "seconds", "interrupted")
+KEPT = ("free_variables", "gradients", "warmup", "warmup_seconds", "seconds", "interrupted")
+# Of the settings, what isn't said as it was given: draws are the same with and without a
+# checkpoint, and a warmup may have gone on.
+TOLD = ("checkpoint", "warmup")
 
 # What a run with old draws at hand begins with: the model, what is sampled of it, and the number
 # of chains.
@@ -109,6 +113,11 @@ class Settings:
             return 0
         return self.warmup or (1000 if self.sampler == "pymc" else 300)
 
+    @property
+    def most_warmup(self) -> int:
+        """Return the steps of adaptation where it hasn't settled before; a given number stays."""
+        return self.warmup or MOST_WARMUP
+
 
 def draw(
     model: pm.Model,
@@ -150,10 +159,10 @@ def described(tree: xr.DataTree, settings: Settings, seconds: float) -> xr.DataT
     packages = ("pymc", "jax", "blackjax")
     tree.attrs = {
         "seconds": round(seconds, 3),
-        **{name: tree.attrs[name] for name in (*MARKS, *KEPT) if name in tree.attrs},
-        **{k: v for k, v in asdict(settings).items() if v is not None and k != "checkpoint"},
-        "chains": settings.n_chains,
         "warmup": settings.n_warmup,
+        **{name: tree.attrs[name] for name in (*MARKS, *KEPT) if name in tree.attrs},
+        **{k: v for k, v in asdict(settings).items() if v is not None and k not in TOLD},
+        "chains": settings.n_chains,
         "bayes_mkt_version": __version__,
         **{f"{package}_version": version(package) for package in packages},
     }
@@ -203,7 +212,7 @@ def _sample(
             checkpoint = Checkpoint(settings.checkpoint, about, kept.capacity)
             kept.keep_in(checkpoint.files)
         session = Session(collected, Enough(settings, show), checkpoint, begun)
-        state = session.resume(settings.n_warmup)
+        state = session.resume()
         if state is None and start is not None:
             state = start(posterior, density, chains)
         if not session.finished:
@@ -213,9 +222,10 @@ def _sample(
                 kernel=kernel,
                 key=seeds.key(settings.seed, "chains"),
                 warmup=settings.n_warmup,
+                most=settings.most_warmup,
                 target_accept=settings.target_accept,
             )
-            session.follow(chunks, settings.n_warmup)
+            session.follow(chunks)
     tree = layout_of_draws(model, names, *collected.taken(limit))
     if session.finished:
         kept.finish(min(collected.draws, limit))

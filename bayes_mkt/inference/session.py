@@ -46,7 +46,7 @@ class Session:
     ) -> None:
         self._collected, self._stop, self._checkpoint = collected, stop, checkpoint
         self._begun, self._before, self._warmup_seconds = begun, 0.0, 0.0
-        self._gradients = 0
+        self._gradients = self._warmup = 0
         self.finished = self.interrupted = False
 
     @property
@@ -54,6 +54,7 @@ class Session:
         """Return what the draws' attrs say of the run."""
         about: dict[str, Any] = {
             "gradients": self._gradients,
+            "warmup": self._warmup,
             "warmup_seconds": round(self._warmup_seconds, 3),
             "seconds": round(self._seconds(), 3),
         }
@@ -62,19 +63,20 @@ class Session:
     def _seconds(self) -> float:
         return self._before + time.perf_counter() - self._begun
 
-    def resume(self, warmup: int) -> State | None:
+    def resume(self) -> State | None:
         """Return where the run of an earlier process stands; None if there is none."""
         found = None if self._checkpoint is None else self._checkpoint.load()
         if found is None:
             return None
         state, progress = found
-        self._collected.go_on_from(progress, warmup)
+        self._collected.go_on_from(progress, state.warmup)
         self._stop.go_on_from(progress)
-        self._gradients, self.finished = state.gradients, progress.finished
+        self._gradients, self._warmup = state.gradients, state.warmup
+        self.finished = progress.finished
         self._before, self._warmup_seconds = progress.seconds, progress.warmup_seconds
         return state
 
-    def follow(self, chunks: Iterable[Chunk], warmup: int) -> None:
+    def follow(self, chunks: Iterable[Chunk]) -> None:
         """Take chunks until they are enough, or until Ctrl-C once there are draws.
 
         Raises
@@ -85,11 +87,11 @@ class Session:
         try:
             for chunk in chunks:
                 self._collected.add(chunk)
-                self._gradients = chunk.state.gradients
+                self._gradients, self._warmup = chunk.state.gradients, chunk.state.warmup
                 if chunk.warmup:
                     self._warmup_seconds = self._seconds()
                 self.finished = self._stop(self._collected)
-                if chunk.state.done >= warmup:
+                if chunk.state.done >= chunk.state.warmup:
                     self._save(chunk.state)
                 if self.finished:
                     break

@@ -137,6 +137,11 @@ def learn(
     return replace(tuning, scale=scale, step_size=step_size, reach=reach)
 
 
+def settled(lesson: np.ndarray) -> bool:
+    """Return whether chains (chain, draw, size) move freely with what has been learnt so far."""
+    return _autocorrelation(lesson) <= SLOW
+
+
 def _scale(draws: np.ndarray, *, dense: bool) -> np.ndarray | None:
     """Return the scale of pooled draws, shrunk towards their diagonal; None if degenerate."""
     chains, length, size = draws.shape

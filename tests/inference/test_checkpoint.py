@@ -136,8 +136,8 @@ def test_a_resumed_run_skips_warmup(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     steps = []
     follow = session.Session.follow
 
-    def watched(self: session.Session, chunks: Any, warmup: int) -> None:
-        follow(self, (steps.append(c.warmup) or c for c in chunks), warmup)
+    def watched(self: session.Session, chunks: Any) -> None:
+        follow(self, (steps.append(c.warmup) or c for c in chunks))
 
     monkeypatch.setattr(session.Session, "follow", watched)
     draws = bm.sample(runs.model(), checkpoint=tmp_path / "run", **SHORT)
@@ -262,7 +262,9 @@ def test_a_checkpoint_is_a_path(normal: Callable[..., pm.Model], value: Any) -> 
 def test_a_state_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     tuning = Tuning(rng.normal(size=(3, 3)), 0.1 + 0.2, 1 / 3)
-    state = State(rng.normal(size=(2, 3)), tuning, (rng.normal(size=4), np.empty(0)), 350, 10**12)
+    state = State(
+        rng.normal(size=(2, 3)), tuning, (rng.normal(size=4), np.empty(0)), 350, 300, 10**12
+    )
     kept = checkpoint.Checkpoint(tmp_path / "run", {}, 100)
     assert kept.load() is None
     told = checkpoint.Progress(50, 1, 2, ("a", "b"), 300, 1e3, 0.1, 0.2, False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayes_mkt.inference.warmup import QUICK, SLOW, Tuning, _autocorrelation, learn
+from bayes_mkt.inference.warmup import QUICK, SLOW, Tuning, _autocorrelation, learn, settled
 
 CHAINS, DRAWS = 8, 50
 
@@ -48,3 +48,8 @@ def test_chains_that_do_not_agree_yet_say_nothing() -> None:
 def test_trajectories_that_were_kept_short_say_nothing() -> None:
     assert reach(chains(0.99), capped=True) == 2.0
     assert reach(chains(0.0), capped=True) == 2.0
+
+
+def test_chains_have_settled_once_all_of_them_move_freely() -> None:
+    assert settled(chains(0.5))
+    assert not settled(np.concatenate([chains(0.5), chains(0.99, seed=2)], axis=2))
