@@ -19,6 +19,7 @@ import xarray as xr
 from bayes_mkt.errors import ConvergenceWarning, SamplingError, SpecError
 from bayes_mkt.inference.diagnostics import Diagnostics, diagnose
 from bayes_mkt.inference.netcdf import read, write
+from bayes_mkt.inference.prepared import latest
 from bayes_mkt.inference.sampling import Settings, draw
 from bayes_mkt.inference.target import Target, target
 from bayes_mkt.specs import from_table, public_class, to_table
@@ -111,8 +112,7 @@ def sample(
     max_draws
         Draws of each chain at which the run stops in any case (10,000); the verdict says so.
     warmup
-        Steps of adaptation of each chain, not kept; for `"pymc"` 1,000. By default 300, shared by
-        the chains, and up to 1,200 as long as these still creep; a given number stays as it is.
+        Steps of adaptation, not kept: by default 300, up to 1,200 where chains creep; PyMC's 1,000.
     sampler
         `"hmc"` (default): Hamiltonian Monte Carlo on JAX with trajectories of random length, one
         for all chains of a step; `"nuts"`: the No-U-Turn sampler on JAX; `"pymc"`: PyMC's own
@@ -129,9 +129,8 @@ def sample(
         these or raises, saying why; None samples every variable.
     checkpoint
         A directory where the run is written down after each chunk of draws: after a crash, a kill
-        or Ctrl-C the same call goes on from there, and gives bit for bit the draws of a run that
-        was never broken off; a finished run is returned at once. None (default) keeps nothing.
-        For `"hmc"` and `"nuts"`.
+        or Ctrl-C the same call goes on, and gives bit for bit the draws of a run never broken off;
+        a finished run is returned at once. None (default) keeps nothing. For `"hmc"`, `"nuts"`.
 
     Returns
     -------
@@ -196,8 +195,7 @@ def fit(
     progress
         Whether to show a bar; None shows one in a notebook or a terminal.
     **options
-        As in `sample`: chains, draws, target_ess, max_draws, warmup, sampler, target_accept,
-        collapse, checkpoint. Ctrl-C ends the run with the draws that there are, as there.
+        As in `sample`. Ctrl-C ends the run with the draws that there are, as there.
 
     Returns
     -------
@@ -220,12 +218,14 @@ def fit(
     if isinstance(spec, Corrected) and settings.draws is None:
         settings = replace(settings, draws=spec.draws_wanted(data, settings.target_ess))
     model = spec.build(data)
-    every = (*model.free_RVs, *model.deterministics)
-    kept = [v.name for v in every if v.name not in spec.on_demand]
+    names = [v.name for v in (*model.free_RVs, *model.deterministics)]
+    kept = [name for name in names if name not in spec.on_demand]
     tree = draw(model, settings, var_names=kept, progress=progress)
     if isinstance(spec, Corrected):
         tree = spec.corrected(data, tree, settings.seed)
     result = Fit(spec, data, tree, diagnose(tree))
+    if (made := latest(model)) is not None:
+        vars(result)["target"] = made  # what the cached property would make again
     _warn(result.diagnostics)
     return result
 
@@ -250,8 +250,8 @@ class Fit:
     diagnostics: Diagnostics
 
     def __repr__(self) -> str:
-        posterior = self.posterior
-        size = f"{posterior.sizes['chain']} chains x {posterior.sizes['draw']} draws"
+        sizes = self.posterior.sizes
+        size = f"{sizes['chain']} chains x {sizes['draw']} draws"
         return f"Fit({type(self.spec).__name__} on {self.data!r}: {size}, {self.diagnostics.state})"
 
     @property
@@ -306,8 +306,8 @@ class Fit:
         """
         path = Path(path)
         if path.exists() and not (overwrite and (path / "fit.json").is_file()):
-            way = "Choose another path, or overwrite=True for a saved fit."
-            raise SpecError(f"{path} exists already. {way}")
+            remedy = "Choose another path, or overwrite=True for a saved fit."
+            raise SpecError(f"{path} exists already. {remedy}")
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
@@ -335,8 +335,7 @@ class Fit:
             If `path` holds no fit, or one of a format this version can't read.
         """
         path = Path(path)
-        absent = [name for name in FILES if not (path / name).is_file()]
-        if absent:
+        if absent := [name for name in FILES if not (path / name).is_file()]:
             raise SpecError(f"{path} holds no saved fit (no {', '.join(absent)}).")
         about = _about(path / "fit.json")
         draws = read(path / "draws.nc")
@@ -353,8 +352,8 @@ def _about(file: Path) -> dict[str, Any]:
         raise SpecError(f"{file} is not valid JSON: {error}.") from error
     found = about.get("format") if isinstance(about, dict) else None
     if found != FORMAT:
-        reads = f"this version reads {FORMAT}"
-        raise SpecError(f"{file.parent} was saved in format {found!r}; {reads}.")
+        told = f"{file.parent} was saved in format {found!r}"
+        raise SpecError(f"{told}; this version reads {FORMAT}.")
     return dict(about)
 
 

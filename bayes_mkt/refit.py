@@ -12,9 +12,10 @@ import xarray as xr
 from bayes_mkt.errors import ConvergenceWarning, SpecError
 from bayes_mkt.fit import Corrected, Data, Fit, Options
 from bayes_mkt.inference.diagnostics import Diagnostics, diagnose
+from bayes_mkt.inference.prepared import prepared
 from bayes_mkt.inference.reweight import reweighted, start_from
 from bayes_mkt.inference.sampling import KERNELS, Settings, described, draw
-from bayes_mkt.inference.target import Target, target
+from bayes_mkt.inference.target import Target
 
 if TYPE_CHECKING:
     from bayes_mkt.inference.psis import Importance
@@ -91,7 +92,7 @@ def refit(
         )
     begun = time.perf_counter()
     model = fit.spec.build(data)
-    posterior = target(model)
+    posterior = prepared(model, settings.collapse).target
     _check_parameters(fit.target, posterior)
     stored = [v.name for v in (*model.free_RVs, *model.deterministics)]
     names = [name for name in stored if name not in fit.spec.on_demand]
@@ -112,6 +113,7 @@ def refit(
     seconds = round(time.perf_counter() - begun, 3)
     tree.attrs.update(_origin(fit, way, importance), seconds=seconds)
     result = Fit(fit.spec, data, tree, found)
+    vars(result)["target"] = posterior
     if not result.diagnostics.ok:
         warnings.warn(result.diagnostics.verdict, ConvergenceWarning, stacklevel=2)
     return result

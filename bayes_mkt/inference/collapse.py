@@ -113,7 +113,7 @@ def collapse(
         layout=theta,
         log_density=collapsed_density(model, structure),
         arguments=(data, fixed),
-        start=theta.join(posterior.start()),
+        start=theta.join(posterior.start),
         complete=_completed(block_draw(model, structure), theta, beta, posterior.layout),
     )
     _verify(posterior, density, model, structure, points)
@@ -133,7 +133,7 @@ def _require_none(wanted: set[str] | None) -> None:
 def _points(posterior: Target, theta: Layout, beta: Layout) -> list[tuple[Array, Array]]:
     """Return points (theta, b) around the model's start at which claims are checked."""
     rng = np.random.default_rng(0)
-    start = posterior.start()
+    start = posterior.start
     points = []
     for scale in (0.0, 0.7, 1.0):
         pair = []

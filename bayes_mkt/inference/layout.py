@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from bayes_mkt.errors import SpecError
 from bayes_mkt.inference.store import Stored
 
 if TYPE_CHECKING:
@@ -69,3 +70,11 @@ def observed_value(model: pm.Model, variable: Any) -> np.ndarray:
         return np.asarray(value.get_value())
     # Computed once: a mode that compiles nothing.
     return np.asarray(value.eval(mode="FAST_COMPILE"))
+
+
+def flat_draws(posterior: xr.Dataset, name: str) -> np.ndarray:
+    """Return draws of a variable as ``(chain * draw, ...)``."""
+    if name not in posterior:
+        raise SpecError(f"The posterior has no draws of {name!r}; it has {list(posterior)}.")
+    values = posterior[name].transpose("chain", "draw", ...).to_numpy()
+    return values.reshape(-1, *values.shape[2:])

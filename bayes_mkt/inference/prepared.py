@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bayes_mkt.inference.centring import Groups, centred
 from bayes_mkt.inference.collapse import collapse
 from bayes_mkt.inference.density import Density
+from bayes_mkt.inference.programs import quick_compilation
 from bayes_mkt.inference.quantiles import Quantiles, transformed
 from bayes_mkt.inference.skew import straightened
 from bayes_mkt.inference.target import Target, target
@@ -19,14 +20,33 @@ from bayes_mkt.inference.target import Target, target
 if TYPE_CHECKING:
     import pymc as pm
 
+Collapsing = str | Sequence[str] | None
 KEPT = 2
+
+
+class Prepared(NamedTuple):
+    """What is sampled of a model.
+
+    Attributes
+    ----------
+    target
+        The whole of the model.
+    marginal
+        The density with the linear-Gaussian block integrated out, on the model's own variables.
+    density
+        The same in the coordinates in which it is sampled.
+    """
+
+    target: Target
+    marginal: Density
+    density: Density
+
+
 # By the model's identity, which the target holds on to, and all that it was made from.
-_LATEST: OrderedDict[tuple[Any, ...], tuple[Target, Density]] = OrderedDict()
+_LATEST: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
 
 
-def prepared(
-    model: pm.Model, collapsing: str | Sequence[str] | None = "auto"
-) -> tuple[Target, Density]:
+def prepared(model: pm.Model, collapsing: Collapsing = "auto") -> Prepared:
     """Return the target of a model, and the density that a sampler is given of it.
 
     Parameters
@@ -46,14 +66,37 @@ def prepared(
         _LATEST.move_to_end(key)
         return _LATEST[key]
     posterior = target(model)
-    found = posterior, _density(posterior, collapsing)
-    _LATEST[key] = found
+    inner = marginal(posterior, collapsing)
+    _LATEST[key] = found = Prepared(posterior, inner, _formed(posterior, inner))
     while len(_LATEST) > KEPT:
         _LATEST.popitem(last=False)
     return found
 
 
-def _identity(model: pm.Model, collapsing: str | Sequence[str] | None) -> tuple[Any, ...]:
+def latest(model: pm.Model) -> Target | None:
+    """Return the target of a model that was among the latest prepared, or None."""
+    return next((made.target for made in _LATEST.values() if made.target.model is model), None)
+
+
+def marginal(posterior: Target, collapsing: Collapsing) -> Density:
+    """Return the density with the block integrated out, on the model's own variables."""
+    what = None if collapsing is None else _named(collapsing)
+    for key, made in _LATEST.items():
+        if made.target is posterior and key[2] == what:
+            return made.marginal
+    if what is None:
+        return posterior.density()
+    # What looks at a model runs a few times only.
+    with quick_compilation():
+        found = collapse(posterior, None if what == "auto" else list(what))
+    return found or posterior.density()
+
+
+def _named(collapsing: str | Sequence[str]) -> str | tuple[str, ...]:
+    return collapsing if isinstance(collapsing, str) else tuple(collapsing)
+
+
+def _identity(model: pm.Model, collapsing: Collapsing) -> tuple[Any, ...]:
     """Return what tells one state of a model from another: its parts, and its data's values."""
     parts = [model, *model.basic_RVs, *model.potentials, *model.deterministics]
     for rv in model.basic_RVs:
@@ -64,16 +107,12 @@ def _identity(model: pm.Model, collapsing: str | Sequence[str] | None) -> tuple[
         value = np.asarray(variable.get_value(borrow=True))
         digest.update(f"{variable.name} {value.dtype} {value.shape}".encode())
         digest.update(np.ascontiguousarray(value).data)
-    what = collapsing if collapsing is None or isinstance(collapsing, str) else tuple(collapsing)
+    what = None if collapsing is None else _named(collapsing)
     return tuple(map(id, parts)), tuple(starts), what, digest.digest()
 
 
-def _density(posterior: Target, collapsing: str | Sequence[str] | None) -> Density:
-    """Return what is sampled: the model less its linear-Gaussian block, or the whole of it."""
-    density = None
-    if collapsing is not None:
-        density = collapse(posterior, None if collapsing == "auto" else list(collapsing))
-    density = density or posterior.density()
+def _formed(posterior: Target, density: Density) -> Density:
+    """Return the density in the coordinates in which it is sampled."""
     groups = Groups.of(density.layout, posterior.groups(density.layout))
     density = centred(density, groups, posterior.arguments)
     density = transformed(density, Quantiles.of(density.layout, posterior.medians()))

@@ -15,7 +15,6 @@ import numpy as np
 import xarray as xr
 
 from bayes_mkt import seeds
-from bayes_mkt.inference.collapse import collapse
 from bayes_mkt.inference.density import Density
 from bayes_mkt.inference.evaluate import (
     log_densities,
@@ -24,7 +23,7 @@ from bayes_mkt.inference.evaluate import (
     stored_values,
 )
 from bayes_mkt.inference.layout import layout_of_draws
-from bayes_mkt.inference.programs import quick_compilation
+from bayes_mkt.inference.prepared import marginal
 from bayes_mkt.inference.psis import Importance, effective_size, resampled, smoothed
 from bayes_mkt.inference.run import State
 from bayes_mkt.inference.warmup import MAX_DENSE, MAX_REACH, Tuning, learn
@@ -73,10 +72,9 @@ def reweighted(
     Statistics and Computing 31.
     """
     posterior = draws["posterior"].to_dataset()
-    with quick_compilation():
-        before = _marginal(old, settings.collapse)
-        prepare_log_densities(before)
-        after = _marginal(new, settings.collapse)
+    before = marginal(old, settings.collapse)
+    prepare_log_densities(before)
+    after = marginal(new, settings.collapse)
     if before.layout != after.layout:
         before, after = old.density(), new.density()
     key = seeds.key(settings.seed, "collapsed block")
@@ -153,13 +151,6 @@ def _matched(
 def _believed(found: np.ndarray, variance: float) -> np.ndarray:
     """Return estimates shrunk towards zero, to zero within their error (James-Stein)."""
     return np.asarray(found * np.maximum(1.0 - variance / np.maximum(found**2, 1e-300), 0.0))
-
-
-def _marginal(posterior: Target, what: str | Sequence[str] | None) -> Density:
-    """Return the density with the block integrated out, on the model's own vector."""
-    if what is None:
-        return posterior.density()
-    return collapse(posterior, None if what == "auto" else list(what)) or posterior.density()
 
 
 def start_from(draws: xr.DataTree, seed: int) -> Start:

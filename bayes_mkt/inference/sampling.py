@@ -196,7 +196,7 @@ def _sample(
     begun = time.perf_counter()
     limit = settings.draws or settings.max_draws
     with reporter(progress) as show:
-        posterior, density = prepared(model, settings.collapse)
+        posterior, _, density = prepared(model, settings.collapse)
         kernel, chains = KERNELS[settings.sampler], settings.n_chains
         # What takes longest to compile comes first.
         prepare_run(density, chains, kernel, settings.target_accept)
@@ -250,7 +250,7 @@ def _approximate(
 ) -> xr.DataTree:
     shape = (settings.n_chains, settings.draws or 1000)
     with reporter(progress) as show:
-        posterior, density = prepared(model, settings.collapse)
+        posterior, _, density = prepared(model, settings.collapse)
         show.update(0.3, settings.sampler)
         found = approximate(
             density, settings.sampler, seed=settings.seed, draws=shape[0] * shape[1]

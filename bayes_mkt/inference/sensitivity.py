@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from bayes_mkt.inference.target import Target, flat_draws, given
+from bayes_mkt.inference.layout import flat_draws
+from bayes_mkt.inference.target import Target, given
 
 Array = jax.Array
 BATCH = 2**26

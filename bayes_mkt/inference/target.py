@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pymc as pm
+import pytensor
 import xarray as xr
 from pymc.logprob.utils import CheckParameterValue
 from pytensor.compile import SharedVariable
@@ -28,6 +29,7 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.inference.block import LinearModel
 from bayes_mkt.inference.density import Density, Layout
 from bayes_mkt.inference.groups import group_graphs
+from bayes_mkt.inference.layout import flat_draws
 from bayes_mkt.inference.linear import Graph, candidates, likelihood_of, linear_graphs
 from bayes_mkt.inference.priors import quantile_medians
 from bayes_mkt.inference.runtime import prepare
@@ -52,6 +54,8 @@ def _softplus(op: Any, **kwargs: Any) -> Callable[[Array], Array]:
     return softplus
 
 
+# PyTensor notes of every node where it was made, which takes a tenth of a rewrite's time.
+UNTRACED = {"traceback__limit": 0}
 _COMPILED: dict[FrozenFunctionGraph, Callable[..., list[Array]]] = {}
 
 
@@ -65,8 +69,9 @@ def _jaxify(inputs: Sequence[Graph], outputs: Sequence[Graph]) -> Callable[..., 
     graph = FunctionGraph(inputs=list(inputs), outputs=list(outputs), clone=True)
     structure = graph.freeze()
     if structure not in _COMPILED:
-        get_mode("JAX").optimizer.rewrite(graph)
-        _COMPILED[structure] = jax_funcify(graph)
+        with pytensor.config.change_flags(**UNTRACED):
+            get_mode("JAX").optimizer.rewrite(graph)
+            _COMPILED[structure] = jax_funcify(graph)
     return _COMPILED[structure]
 
 
@@ -104,6 +109,8 @@ class Target:
     log_density
         ``(x, data) -> float``: log p(x, y) with the Jacobian of the transforms, where
         `data` is a tuple in the order of `data`. Pure: safe under `jit`, `grad`, `vmap`.
+    start
+        The model's initial point, by value variable.
     memory
         What `constrain` has made already, by the names asked for.
     """
@@ -112,6 +119,7 @@ class Target:
     layout: Layout
     data: Mapping[str, np.ndarray]
     log_density: Callable[[Array, tuple[Array, ...]], Array]
+    start: Mapping[str, np.ndarray]
     memory: dict[tuple[str, ...], Callable[..., list[Array]]] = field(default_factory=dict)
 
     @property
@@ -128,12 +136,8 @@ class Target:
 
     def density(self) -> Density:
         """Return what a sampler needs: the target itself, with nothing taken out."""
-        start = self.layout.join(self.start())
+        start = self.layout.join(self.start)
         return Density(self.layout, self.log_density, self.arguments, start, None)
-
-    def start(self) -> dict[str, np.ndarray]:
-        """Return the model's initial point, by value variable."""
-        return dict(self.model.initial_point(random_seed=0))
 
     def medians(self) -> dict[str, np.ndarray | None]:
         """Return prior medians of positive variables, None for bounded ones, by value variable.
@@ -278,14 +282,6 @@ class Target:
             yield where, results
 
 
-def flat_draws(posterior: xr.Dataset, name: str) -> np.ndarray:
-    """Return draws of a variable as ``(chain * draw, ...)``."""
-    if name not in posterior:
-        raise SpecError(f"The posterior has no draws of {name!r}; it has {list(posterior)}.")
-    values = posterior[name].transpose("chain", "draw", ...).to_numpy()
-    return values.reshape(-1, *values.shape[2:])
-
-
 @cache
 def _with_layout(
     compiled: Callable[..., list[Array]], layout: Layout
@@ -389,11 +385,13 @@ def target(model: pm.Model) -> Target:
     start = model.initial_point(random_seed=0)
     names = tuple(v.name for v in model.value_vars)
     layout = Layout(names, tuple(np.shape(start[name]) for name in names))
-    data, graphs = _open_data(model, [model.logp()])
+    with pytensor.config.change_flags(**UNTRACED):
+        data, graphs = _open_data(model, [model.logp()])
     compiled = _jaxify([*model.value_vars, *data], graphs)
     return Target(
         model=model,
         layout=layout,
         data={v.name: v.get_value() for v in sorted(model.data_vars, key=lambda v: v.name)},
         log_density=_of_theta(compiled, layout),
+        start=start,
     )

@@ -12,7 +12,7 @@ import xarray as xr
 from bayes_mkt.dims import CHANNEL, SAMPLE
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, usable
-from bayes_mkt.inference.target import flat_draws
+from bayes_mkt.inference.layout import flat_draws
 from bayes_mkt.media_mix.counterfactual import labelled, lagged
 from bayes_mkt.media_mix.estimand import Estimand, Question
 from bayes_mkt.media_mix.frequency import FREQUENCY, filled, frequency_places, impressions

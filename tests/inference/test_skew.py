@@ -73,7 +73,7 @@ def _skewed() -> pm.Model:
 
 
 def test_the_density_is_the_same_in_other_coordinates() -> None:
-    _, density = prepared(_skewed(), None)
+    density = prepared(_skewed(), None).density
     draws = np.log(np.random.default_rng(3).gamma([1.0, 2.0, 30.0], size=(4, 100, 3)))
     bent, moved = density.reformed(draws)
     assert np.abs(np.asarray(bent.forms[-3])).max() > 0.1

@@ -68,13 +68,13 @@ def test_the_probed_diagonal_is_near_where_variables_meet() -> None:
 
 
 def test_the_spread_of_effects_is_known_to_the_density() -> None:
-    _, density = prepared(groups())
+    density = prepared(groups()).density
     first, last = density.layout.place("spread_log__")
     assert density.scales == tuple(range(first, last))
 
 
 def test_wide_posteriors_begin_with_the_spread_where_it_was() -> None:
-    _, density = prepared(groups())
+    density = prepared(groups()).density
     rng = np.random.default_rng(3)
     starts = density.start + rng.uniform(-0.5, 0.5, (4, density.start.size))
     state = begin(density, starts, rng)
@@ -91,7 +91,7 @@ def test_wide_posteriors_begin_with_the_spread_where_it_was() -> None:
 
 
 def test_no_chain_begins_where_the_spread_of_well_known_effects_is_nothing() -> None:
-    _, density = prepared(informed())
+    density = prepared(informed()).density
     gradient = gradient_of(density)
     for seed in range(3):
         rng = np.random.default_rng(seed)

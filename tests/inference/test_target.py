@@ -110,7 +110,7 @@ def test_density_and_gradient_are_pymcs(content: Content) -> None:
     posterior = target(model)
     logp, dlogp = model.compile_logp(mode="FAST_COMPILE"), model.compile_dlogp(mode="FAST_COMPILE")
     ours = jax.jit(jax.value_and_grad(posterior.log_density))
-    center = np.concatenate([np.ravel(posterior.start()[n]) for n in posterior.layout.names])
+    center = np.concatenate([np.ravel(posterior.start[n]) for n in posterior.layout.names])
     rng = np.random.default_rng(0)
     for scale in (0.0, 0.5, 0.5, 1.0, 1.0):
         x = center + scale * rng.normal(size=posterior.layout.size)
