@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -27,16 +28,18 @@ from bayes_mkt.errors import SpecError
 __all__ = ["Evaluate", "check_condense", "condensed", "counted_rows", "evaluator"]
 
 Array = NDArray[Any]
-# (logs of the hyperparameters, columns) -> log-likelihood of each row
+# (logs of the hyperparameters (..., parameter), columns) -> log-likelihood of each row (..., row)
 Evaluate = Callable[[Array, dict[str, Array]], Array]
 
 LEAST: Final = 400  # rows of a market that are left as they are
 PILOT: Final = 8_000  # rows that say where the posterior lies
 CANDIDATES: Final = 3_000  # rows to choose from
-POINTS: Final = 260  # hyperparameters that span the functions
+POINTS: Final = 130  # hyperparameters that span the functions
 REACH: Final = 6.0  # standard deviations of the pilot's posterior
 WEAK: Final = 2.0  # SD of a normal prior on the logs that keeps the pilot's mode finite
 HELD: Final = 12  # hyperparameters kept apart, to measure the error
+BATCH: Final = 2**16  # values that are computed at once, so that they stay in the processor's cache
+STEP: Final = 1e-6  # of the logs, for slopes
 
 
 @dataclass(frozen=True)
@@ -62,21 +65,25 @@ def condensed(rows: Rows, evaluate: Evaluate, start: Array, error: float) -> tup
     rows
         Unique rows with weights.
     evaluate
-        ``(logs of the hyperparameters, columns) -> log-likelihood`` of rows.
+        ``(logs of the hyperparameters (..., parameter), columns) -> log-likelihood`` of rows
+        (..., row).
     start
         Logs of hyperparameters to start from.
     error
         The largest error of a profile's log-likelihood, up to a constant, in nats. A profile in
         which it can't be reached keeps its rows.
     """
-    kept, weights, found = [], [], []
+    kept, weights, found, near = [], [], [], start
     rng = seeds.generator(0, "customers: condense")
     for profile in range(int(rows.profile.max()) + 1):
         own = np.flatnonzero((rows.profile == profile) & (rows.weight > 0))
         chosen, weight, wrong = own, rows.weight[own], 0.0
         if own.size > LEAST:
             columns = {name: values[own] for name, values in rows.columns.items()}
-            picked, weight, wrong = _cubature(columns, weight, evaluate, start, error, rng)
+            pilot = _sample(weight, PILOT, rng)
+            region = _region(_taken(columns, pilot[0]), pilot[1], evaluate, start, near)
+            near = region.centre  # markets are alike: the next one's is not far
+            picked, weight, wrong = _cubature(columns, weight, evaluate, region, error, rng)
             chosen = own[picked]
         kept.append(chosen)
         weights.append(weight)
@@ -87,12 +94,38 @@ def condensed(rows: Rows, evaluate: Evaluate, start: Array, error: float) -> tup
     return filled(fewer), np.array(found)
 
 
+@lru_cache(maxsize=8)
 def evaluator(model: Any) -> Evaluate:
     """Return ``(logs of the hyperparameters, columns) -> log-likelihood`` of rows.
 
-    Of a `PurchaseModel`: its own graph, whose terms of the count are computed once a count.
+    Of a `PurchaseModel`: its own graph, whose terms of the count are computed once a count. A call
+    of a small graph costs more than a few thousand rows, so points are taken together, each with
+    its own copy of the rows, up to `BATCH` values.
     """
-    at = {name: pt.tensor(name, shape=(1,)) for name in model.parameters}
+    alone = _compiled(model, 1)
+    together = _compiled(model, None)
+
+    def evaluate(points: Array, columns: dict[str, Array]) -> Array:
+        values = np.exp(np.atleast_2d(points))
+        count = columns["frequency"]
+        most = max(1, BATCH // max(count.size, 1))
+        parts = []
+        for first in range(0, len(values), most):
+            some = values[first : first + most]
+            compute = alone if len(some) == 1 else together
+            parts.append(compute(some, count, columns["recency"], columns["age"]))
+        found = np.concatenate(parts)
+        return np.asarray(found.reshape(*np.shape(points)[:-1], count.size))
+
+    return evaluate
+
+
+def _compiled(model: Any, length: int | None) -> Callable[..., Array]:
+    """Return ``(hyperparameters (point, parameter), x, seen, age) -> log-likelihoods``.
+
+    (point, row), for points of which there are `length`: one, or any number.
+    """
+    at = {name: pt.tensor(name, shape=(length,), dtype="float64") for name in model.parameters}
     x, seen, age = pt.vectors("x", "seen", "age")
     inputs = list(at.values())
     fates = list(model.fates(at, x, seen, age))
@@ -102,14 +135,17 @@ def evaluator(model: Any) -> Evaluate:
         [*inputs, x], model.count_terms(at, x), mode="FAST_COMPILE", on_unused_input="ignore"
     )
 
-    def evaluate(point: Array, columns: dict[str, Array]) -> Array:
-        values = [np.exp(point[i : i + 1]) for i in range(len(inputs))]
-        count = columns["frequency"]
-        common = counted(*values, np.arange(count.max() + 1.0))[count.astype(int)]
-        alive, gone = rest(*values, count, columns["recency"], columns["age"])
-        return np.asarray(common + alive + np.logaddexp(0.0, gone))
+    def compute(values: Array, *columns: Array) -> Array:
+        points, rows = len(values), columns[0].size
+        counts = np.arange(columns[0].max(initial=0.0) + 1.0)
+        by_count = values.T if points == 1 else np.repeat(values.T, counts.size, axis=1)
+        by_row = values.T if points == 1 else np.repeat(values.T, rows, axis=1)
+        common = counted(*by_count, np.tile(counts, points)).reshape(points, -1)
+        alive, gone = rest(*by_row, *(np.tile(column, points) for column in columns))
+        own = np.asarray(alive + np.logaddexp(0.0, gone)).reshape(points, rows)
+        return np.asarray(common[:, columns[0].astype(int)] + own)
 
-    return evaluate
+    return compute
 
 
 def counted_rows(rows: Rows) -> Rows:
@@ -135,19 +171,17 @@ def _cubature(
     columns: dict[str, Array],
     weight: Array,
     evaluate: Evaluate,
-    start: Array,
+    region: Region,
     error: float,
     rng: np.random.Generator,
 ) -> tuple[Array, Array, float]:
     """Return which rows of one profile stand for all, their weights, and the error in nats."""
     total = weight.sum()
-    pilot = _sample(weight, PILOT, rng)
-    region = _region(_taken(columns, pilot[0]), pilot[1], evaluate, start)
     few = _sample(weight, CANDIDATES, rng)[0]
     choice = _taken(columns, few)
     points = region.draw(POINTS, rng)
     base = evaluate(region.centre, choice)
-    functions = np.stack([np.ones(few.size), base, *(evaluate(p, choice) - base for p in points)])
+    functions = np.stack([np.ones(few.size), base, *(evaluate(points, choice) - base)])
     # Differences from the centre are what matters; those that others span say nothing new.
     basis, triangle, order = linalg.qr(functions.T, mode="economic", pivoting=True)
     size = np.abs(np.diag(triangle)) / np.sqrt(few.size)
@@ -186,26 +220,32 @@ def _total(
     return float(weight @ (evaluate(points[which - 2], columns) - base))
 
 
-def _region(columns: dict[str, Array], weight: Array, evaluate: Evaluate, start: Array) -> Region:
-    """Return mode and spread of the pilot's posterior under a weak prior."""
+def _region(
+    columns: dict[str, Array], weight: Array, evaluate: Evaluate, start: Array, near: Array
+) -> Region:
+    """Return mode and spread of the pilot's posterior under a weak prior around `start`."""
+    n, width = start.size, 2e-2
 
-    def cost(point: Array) -> float:
-        value = weight @ evaluate(point, columns) - 0.5 * np.sum(((point - start) / WEAK) ** 2)
-        return -float(value) if np.isfinite(value) else 1e300
+    def cost(points: Array) -> Array:
+        far = 0.5 * np.sum(((points - start) / WEAK) ** 2, axis=-1)
+        value = evaluate(points, columns) @ weight - far
+        return np.where(np.isfinite(value), -value, 1e300)
 
-    centre = optimize.minimize(cost, start, method="L-BFGS-B", options={"maxiter": 60}).x
-    n, step = start.size, 2e-2
+    def with_slope(point: Array) -> tuple[float, Array]:
+        here, *ahead = cost(np.vstack([point, point + STEP * np.eye(n)]))
+        return float(here), (np.array(ahead) - here) / STEP
+
+    centre = optimize.minimize(
+        with_slope, near, jac=True, method="L-BFGS-B", options={"maxiter": 60}
+    ).x
+    pairs = [(i, j) for i in range(n) for j in range(i + 1)]
+    signs = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+    shifts = width * np.eye(n)
+    corners = [centre + s * shifts[i] + t * shifts[j] for i, j in pairs for s, t in signs]
     curve = np.empty((n, n))
-    shifts = step * np.eye(n)
-    for i in range(n):
-        for j in range(i + 1):
-            corners = [
-                cost(centre + s * shifts[i] + t * shifts[j])
-                for s, t in ((1, 1), (1, -1), (-1, 1), (-1, -1))
-            ]
-            curve[i, j] = curve[j, i] = (corners[0] - corners[1] - corners[2] + corners[3]) / (
-                4 * step**2
-            )
+    found = cost(np.array(corners)).reshape(-1, 4) @ [1.0, -1.0, -1.0, 1.0] / (4 * width**2)
+    for (i, j), value in zip(pairs, found, strict=True):
+        curve[i, j] = curve[j, i] = value
     values, vectors = np.linalg.eigh(curve)
     spread = 1.0 / np.sqrt(np.maximum(values, 1.0 / WEAK**2))
     return Region(centre, vectors * spread)

@@ -174,6 +174,8 @@ def _evaluate() -> Evaluate:
     compiled = pytensor.function([*at.values(), count, paid], each, mode="FAST_COMPILE")
 
     def evaluate(point: Array, columns: dict[str, Array]) -> Array:
+        if point.ndim > 1:
+            return np.stack([evaluate(one, columns) for one in point])
         values = [np.exp(point[i : i + 1]) for i in range(len(at))]
         return np.asarray(compiled(*values, columns["frequency"], columns["mean_spend"]))
 

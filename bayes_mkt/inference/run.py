@@ -196,6 +196,8 @@ def run(
         )
         if warming:
             history = drawn if history is None else np.concatenate([history, drawn], axis=1)
+            # What came before the latter half is how the chains arrived; it says nothing else.
+            history = history[:, history.shape[1] - (state.done + 1) // 2 :]
             step_size = float(np.exp(np.mean(np.asarray(adapted))))
             final = state.warmup - state.done < lesson
             if final and state.warmup + 2 * lesson <= most and not adaptation.settled(drawn):
@@ -205,13 +207,11 @@ def run(
                 arguments = jax.device_put(density.arguments, everywhere)
             tuning = state.tuning
             if state.done == LOOK_AGAIN and not final:
-                tuning = adaptation.look_again(
-                    tuning, history[:, state.done // 2 :], gradient_of(density)
-                )
+                tuning = adaptation.look_again(tuning, history, gradient_of(density))
             latest = history[:, -count:]
             tuning = adaptation.learn(
                 tuning,
-                history[:, state.done // 2 :],
+                history,
                 latest,
                 step_size,
                 final=final,

@@ -56,12 +56,17 @@ def customers(
     after: int = 90,
     start: str = "2023-01-01",
     spread: float = 0.25,
+    rate: float = 1 / 50,
 ) -> SimulatedCustomers:
     """Simulate customers of several markets whose hyperparameters are alike, not equal.
 
     Around common values (a purchase every 50 days while active, r = 0.6, a chance of 0.15 to leave
     after each with a + b = 3; baskets of mean 40 with p = 6, q = 4) each market's logs (logit of
     the chance to leave) vary by N(0, spread).
+
+    Customers buy at any moment, and the log holds days. Purchases of one day can't be told apart
+    by who takes a day for a purchase: a customer with rate l a day seems to buy about 1 - l / 2
+    times as often. A low `rate` over many days leaves little of that.
 
     Parameters
     ----------
@@ -82,6 +87,13 @@ def customers(
         First day.
     spread
         SD between markets.
+    rate
+        Purchases a day of the mean customer while active, around which markets vary.
+
+    Raises
+    ------
+    SpecError
+        For a number out of range.
 
     Examples
     --------
@@ -93,16 +105,18 @@ def customers(
         raise SpecError(f"model={model!r}: choose from bgnbd, mbgnbd.")
     if not sizes or min(sizes) < 1 or not 0 < joining <= days:
         raise SpecError("sizes must be >= 1 and 0 < joining <= days.")
+    if not rate > 0:
+        raise SpecError(f"rate={rate!r} must be > 0: purchases a day.")
     rng = seeds.generator(seed, "simulate: customers")
     names = [f"market {i + 1:02d}" for i in range(len(sizes))]
-    hyper = _hyperparameters(len(sizes), spread, rng)
+    hyper = _hyperparameters(len(sizes), spread, rate, rng)
     market = np.repeat(np.arange(len(sizes)), sizes)
     at = {name: value[market] for name, value in hyper.items()}
-    rate = rng.gamma(at["r"]) / at["alpha"]
+    rates = rng.gamma(at["r"]) / at["alpha"]
     dropout = rng.beta(at["a"], at["b"])
     nu = rng.gamma(at["q"]) / at["v"]
     born = np.floor(rng.uniform(0, joining, market.size))
-    who, when, gone = _purchases(born, rate, dropout, days + after, model == "mbgnbd", rng)
+    who, when, gone = _purchases(born, rates, dropout, days + after, model == "mbgnbd", rng)
     amount = rng.gamma(at["p"][who]) / nu[who]
     dates = pd.Timestamp(start) + pd.to_timedelta(np.floor(when).astype(int), unit="D")
     frame = pd.DataFrame(
@@ -117,7 +131,7 @@ def customers(
     truth = xr.Dataset(
         {
             **{name: ("market", value) for name, value in hyper.items()},
-            "rate": ("customer", rate),
+            "rate": ("customer", rates),
             "dropout": ("customer", dropout),
             "mean_spend": ("customer", at["p"] / nu),
             "alive": ("customer", gone >= days),
@@ -136,13 +150,15 @@ def customers(
     return SimulatedCustomers(order, truth, columns)
 
 
-def _hyperparameters(markets: int, spread: float, rng: np.random.Generator) -> dict[str, Array]:
+def _hyperparameters(
+    markets: int, spread: float, mean_rate: float, rng: np.random.Generator
+) -> dict[str, Array]:
     """Return each market's values, around common ones."""
 
     def around(value: float) -> Array:
         return value * np.exp(spread * rng.normal(size=markets))
 
-    r, rate, kappa = around(0.6), around(1 / 50), around(3.0)
+    r, rate, kappa = around(0.6), around(mean_rate), around(3.0)
     logit = np.log(0.15 / 0.85) + spread * rng.normal(size=markets)
     phi = 1 / (1 + np.exp(-logit))
     p, tail, mean = around(6.0), around(3.0), around(40.0)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bayes_mkt.inference import kernels
+from bayes_mkt.inference.density import Density, Forms, Layout
+from bayes_mkt.inference.run import State, run
 from bayes_mkt.inference.warmup import QUICK, SLOW, Tuning, _autocorrelation, learn, settled
 
 CHAINS, DRAWS = 8, 50
+SIZE = 21  # variables, above which lessons take 50 steps
 
 
 def chains(rho: float, seed: int = 1, size: int = 3) -> np.ndarray:
@@ -53,3 +61,28 @@ def test_trajectories_that_were_kept_short_say_nothing() -> None:
 def test_chains_have_settled_once_all_of_them_move_freely() -> None:
     assert settled(chains(0.5))
     assert not settled(np.concatenate([chains(0.5), chains(0.99, seed=2)], axis=2))
+
+
+def test_how_the_chains_arrived_teaches_no_form() -> None:
+    """Forms and scale are learnt from the latter half of the warmup so far."""
+    seen = []
+
+    def reform(arguments: Any, draws: np.ndarray) -> tuple[Forms, np.ndarray]:
+        seen.append(draws.reshape(CHAINS, -1, SIZE))
+        return (), draws
+
+    density = Density(
+        Layout(("x",), ((SIZE,),)), _log_density, ((), ()), np.zeros(SIZE), None, reform
+    )
+    state = State(np.full((CHAINS, SIZE), 300.0), Tuning(np.eye(SIZE), 0.5))
+    key = jax.random.key(1)
+    options = {"warmup": 300, "most": 300, "target_accept": 0.9}
+    chunks = run(density, state, kernel=kernels.hmc, key=key, **options)
+    drawn = np.concatenate([next(chunks).positions for _ in range(6)], axis=1)
+    assert [part.shape[1] for part in seen] == [25, 50, 75, 100, 125]
+    for part, done in zip(seen, range(50, 300, 50), strict=True):
+        np.testing.assert_array_equal(part, drawn[:, done // 2 : done])
+
+
+def _log_density(x: jax.Array, arguments: Any) -> jax.Array:
+    return -0.5 * jnp.sum(x**2)

@@ -43,7 +43,31 @@ def test_rates_are_those_of_active_customers() -> None:
     assert counts[never_leaves].sum() == pytest.approx(expected.sum(), abs=error)
 
 
-@pytest.mark.parametrize("options", [{"sizes": ()}, {"joining": 0}, {"model": "nbd"}])
+def test_a_low_rate_over_many_days_leaves_few_purchases_of_one_day() -> None:
+    """Of what a customer with rate l buys, l / 2 falls on a day with a purchase already."""
+    lost = []
+    for days, rate in ((200, 1 / 50), (2000, 1 / 500)):
+        made = bm.simulate.customers(
+            (4000,),
+            seed=6,
+            joining=1,
+            days=days,
+            after=0,
+            rate=rate,
+            spread=0.0,
+            start="2015-01-01",
+        )
+        assert float((made.truth["r"] / made.truth["alpha"])[0]) == pytest.approx(rate, rel=1e-12)
+        seen = len(made.frame[["customer", "date"]].drop_duplicates())
+        lost.append(1 - seen / len(made.frame))
+    # Weighted by purchases the mean rate is (r + 1) / r times the plain one, less who left early.
+    assert 0.01 < lost[0] < 0.5 * 1.6 / 0.6 / 50
+    assert lost[1] == pytest.approx(lost[0] / 10, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    "options", [{"sizes": ()}, {"joining": 0}, {"model": "nbd"}, {"rate": 0.0}]
+)
 def test_bad_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(bm.SpecError):
         bm.simulate.customers(**{"sizes": (5,), "seed": 1, **options})  # type: ignore[arg-type]
