@@ -14,7 +14,7 @@ import xarray as xr
 import bayes_mkt as bm
 from bayes_mkt.media_mix.backtest import TOTAL, first_origin
 from benchmarks.backtests.beside import FORMS, PEER_NAME, peer
-from benchmarks.backtests.panels import CASES
+from benchmarks.backtests.panels import AGAIN, CASES
 from benchmarks.environment import RESULTS, described, write
 
 NAIVE = "seasonal_naive"
@@ -44,7 +44,7 @@ def measure(
     seed
         Integer.
     panels
-        Some of orange_juice, orange_juice_cuts, complete_journey, meridian; all by default.
+        Some of orange_juice, orange_juice_dates, orange_juice_cuts, complete_journey, meridian; all by default.
     ours
         Whether `backtest` is run: our forecast, the seasonal-naive and the structural one.
     peers
@@ -70,7 +70,7 @@ def measure(
             told |= how
         first = first_origin(spec, panel, origins, horizon)
         starts = [first + i * horizon for i in range(origins)]
-        for form in peers:
+        for form in () if name in AGAIN else peers:
             settings = {"draws": draws, "tune": tune, "seed": seed}
             theirs, how = peer(form, panel, spec, starts, horizon, **settings)
             told[f"pymc_marketing_{form}"] = how

@@ -38,6 +38,12 @@ def orange_juice_cuts(data: Path | None) -> Case:
     return _juice_panel(juice, ["price", "cut", "cut_feature"]), replace(_stores(), knots=1)
 
 
+def orange_juice_dates(data: Path | None) -> Case:
+    """Return the first form with effects of dates: good and bad weeks are those of all stores."""
+    panel, spec = orange_juice(data)
+    return panel, replace(spec, date_effects=True)
+
+
 def _juice(data: Path | None) -> pd.DataFrame:
     """Return the rows of one brand in some stores."""
     juice = pd.read_parquet(real_data(data, "bayesm_retail/orangeJuice_yx.parquet"))
@@ -134,7 +140,10 @@ def _stores() -> bm.MediaMix:
 
 CASES: dict[str, Callable[[Path | None], Case]] = {
     "orange_juice": orange_juice,
+    "orange_juice_dates": orange_juice_dates,
     "orange_juice_cuts": orange_juice_cuts,
     "complete_journey": complete_journey,
     "meridian": meridian,
 }
+# The same data as another case: what others forecast of these stands there.
+AGAIN = ("orange_juice_dates",)
