@@ -33,6 +33,7 @@ CHECKS = {
     "dropped_region": "A region left out",
     "hidden_cause": "An unseen cause",
     "prior": "Weight of the prior",
+    "prior_scaling": "A stronger or weaker prior",
 }
 
 

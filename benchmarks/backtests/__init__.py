@@ -44,7 +44,8 @@ def measure(
     seed
         Integer.
     panels
-        Some of orange_juice, orange_juice_dates, orange_juice_cuts, complete_journey, meridian; all by default.
+        Some of orange_juice, orange_juice_dates, orange_juice_cuts, complete_journey, meridian;
+        all by default.
     ours
         Whether `backtest` is run: our forecast, the seasonal-naive and the structural one.
     peers
@@ -58,11 +59,11 @@ def measure(
     note
         A remark to keep with the result.
     """
-    last = _last() if keep else {"panels": {}, "rows": []}
-    about, rows = last["panels"], last["rows"]
+    about: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
     for name in panels or tuple(CASES):
         panel, spec = CASES[name](data)
-        told = {**about.get(name, {}), "panel": repr(panel), "model": repr(spec)}
+        told: dict[str, Any] = {"panel": repr(panel), "model": repr(spec)}
         scores = []
         if ours:
             found, how = _ours(spec, panel, origins, horizon, seed)
@@ -75,7 +76,9 @@ def measure(
             theirs, how = peer(form, panel, spec, starts, horizon, **settings)
             told[f"pymc_marketing_{form}"] = how
             scores += [] if theirs is None else [theirs]
-        about[name] = told
+        if keep:  # what others have written in the meantime too
+            about, rows = _last()
+        about[name] = {**about.get(name, {}), **told}
         new = [row for found in scores for row in table(name, found)]
         rows = _ordered(against_naive(_merged(rows, new)))
         print(pd.DataFrame(rows).to_string(index=False), flush=True)
@@ -108,13 +111,13 @@ def _ours(
     return found.drop_vars("converged"), how
 
 
-def _last() -> dict[str, Any]:
-    """Return what the last result says."""
+def _last() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return what the last result says of panels, and its rows."""
     path = RESULTS / "backtests.json"
     if not path.is_file():
         raise SystemExit(f"{path} is absent: nothing to keep")
-    last: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return last
+    last = json.loads(path.read_text(encoding="utf-8"))
+    return last["panels"], last["rows"]
 
 
 def _merged(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
