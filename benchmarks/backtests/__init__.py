@@ -77,7 +77,7 @@ def measure(
             told[f"pymc_marketing_{form}"] = how
             scores += [] if theirs is None else [theirs]
         if keep:  # what others have written in the meantime too
-            about, rows = _last()
+            about, rows, note = _last(note)
         about[name] = {**about.get(name, {}), **told}
         new = [row for found in scores for row in table(name, found)]
         rows = _ordered(against_naive(_merged(rows, new)))
@@ -111,13 +111,13 @@ def _ours(
     return found.drop_vars("converged"), how
 
 
-def _last() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return what the last result says of panels, and its rows."""
+def _last(note: str) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
+    """Return what the last result says of panels, its rows, and its note unless there's another."""
     path = RESULTS / "backtests.json"
     if not path.is_file():
         raise SystemExit(f"{path} is absent: nothing to keep")
     last = json.loads(path.read_text(encoding="utf-8"))
-    return last["panels"], last["rows"]
+    return last["panels"], last["rows"], note or last["note"]
 
 
 def _merged(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
