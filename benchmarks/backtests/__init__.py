@@ -32,6 +32,7 @@ def measure(
     draws: int = 500,
     tune: int = 500,
     keep: bool = False,
+    parts: Path | None = None,
     data: Path | None = None,
     note: str = "",
 ) -> None:
@@ -54,6 +55,9 @@ def measure(
         Of each of the peer's four chains.
     keep
         Whether what the file has of other panels and forecasters stays, or it begins anew.
+    parts
+        Folder in which each of the peer's forecasts is kept as it is made: a run that was cut short
+        goes on there. It is for one state of the sources.
     data
         Folder of the data sets; by default as `real_data` finds it.
     note
@@ -72,8 +76,9 @@ def measure(
         first = first_origin(spec, panel, origins, horizon)
         starts = [first + i * horizon for i in range(origins)]
         for form in () if name in AGAIN else peers:
+            own = None if parts is None else parts / f"{name}-{form}-{draws}-{tune}-{seed}"
             settings = {"draws": draws, "tune": tune, "seed": seed}
-            theirs, how = peer(form, panel, spec, starts, horizon, **settings)
+            theirs, how = peer(form, panel, spec, starts, horizon, parts=own, **settings)
             told[f"pymc_marketing_{form}"] = how
             scores += [] if theirs is None else [theirs]
         if keep:  # what others have written in the meantime too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ def peer(
     spec: bm.MediaMix,
     starts: Sequence[int],
     horizon: int,
+    *,
+    parts: Path | None = None,
     **settings: Any,
 ) -> tuple[xr.Dataset | None, dict[str, Any]]:
     """Return scores of pymc-marketing's forecasts, and how it went.
@@ -41,6 +44,8 @@ def peer(
         Places of the first dates forecast among the panel's.
     horizon
         Periods of each forecast.
+    parts
+        Folder in which each origin's forecast is kept as it is made, and looked for first.
     **settings
         draws, tune, seed.
     """
@@ -67,7 +72,9 @@ def peer(
     }
     told: dict[str, Any] = {"is": FORMS[form], **options}
     try:
-        theirs = other_libraries.run("mix_ahead", arrays, **options)
+        theirs = other_libraries.run(
+            "mix_ahead", arrays, **options, parts=None if parts is None else str(parts)
+        )
     except SystemExit as failure:
         return None, {**told, "failure": str(failure)}
     told |= {

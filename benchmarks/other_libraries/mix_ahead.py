@@ -10,7 +10,8 @@
 Reads a folder with `in.npz`: sales (region, date), NaN where unseen; media (region, date, channel);
 controls (region, date, control); dates; regions, channels, controls_are: names; starts: places of
 the first dates ahead; and `options.json`: horizon, max_lag, saturation, season, knots, pooled,
-draws, tune, seed. Leaves `out.npz`: draws (origin, draw, region, step); by origin seconds,
+draws, tune, seed, parts: null, or a folder in which each origin's answer is kept as it is made, and
+looked for first. Leaves `out.npz`: draws (origin, draw, region, step); by origin seconds,
 divergences, rhat, the largest of the free parameters.
 """
 
@@ -111,9 +112,7 @@ def rows(given: dict[str, Any], first: int, end: int, start: int) -> pd.DataFram
     return pd.DataFrame(columns)
 
 
-def forecast(
-    given: dict[str, Any], options: dict[str, Any], start: int
-) -> tuple[np.ndarray, float, int, float]:
+def forecast(given: dict[str, Any], options: dict[str, Any], start: int) -> dict[str, Any]:
     """Return draws (draw, region, step) from one origin, seconds, divergences and R-hat."""
     past = rows(given, 0, start, start)
     ahead = rows(given, start, start + options["horizon"], start)
@@ -129,23 +128,42 @@ def forecast(
         random_seed=options["seed"],
         progressbar=False,
     )
+    sampled = time.perf_counter()
     said = mix.sample_posterior_predictive(
         ahead,
         extend_idata=False,
         include_last_observations=True,
         random_seed=options["seed"],
         progressbar=False,
+        compile_kwargs={"mode": "FAST_COMPILE"},
     )
-    seconds = time.perf_counter() - begun
     values = (said["y"] * mix.get_scales_as_xarray()["target_scale"]).sel(
         region=list(given["regions"])
     )
     draws = values.transpose("sample", "region", "date").to_numpy()
     free = [variable.name for variable in mix.model.free_RVs]
     rhat = az.rhat(mix.idata["posterior"].to_dataset()[free])
-    largest = max(float(rhat[name].max()) for name in free)
-    divergences = int(mix.idata["sample_stats"]["diverging"].sum())
-    return draws[:: max(len(draws) // KEPT, 1)], seconds, divergences, largest
+    return {
+        "draws": draws[:: max(len(draws) // KEPT, 1)],
+        "seconds": sampled - begun,
+        "divergences": int(mix.idata["sample_stats"]["diverging"].sum()),
+        "rhat": max(float(rhat[name].max()) for name in free),
+    }
+
+
+def known(given: dict[str, Any], options: dict[str, Any], start: int) -> dict[str, Any]:
+    """Return what `forecast` does, from the folder of parts if it is there."""
+    if options["parts"] is None:
+        return forecast(given, options, start)
+    folder = Path(options["parts"])
+    path = folder / f"{start}.npz"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f".{start}.npz"
+        np.savez(unfinished, **forecast(given, options, start))
+        unfinished.rename(path)
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def main(folder: Path) -> None:
@@ -154,15 +172,8 @@ def main(folder: Path) -> None:
         given = {name: arrays[name] for name in arrays.files}
     for name in ("regions", "channels", "controls_are"):
         given[name] = given[name].tolist()
-    found = [forecast(given, options, int(start)) for start in given["starts"]]
-    draws, seconds, divergences, rhat = zip(*found, strict=True)
-    np.savez(
-        folder / "out.npz",
-        draws=np.stack(draws),
-        seconds=np.asarray(seconds),
-        divergences=np.asarray(divergences),
-        rhat=np.asarray(rhat),
-    )
+    found = [known(given, options, int(start)) for start in given["starts"]]
+    np.savez(folder / "out.npz", **{name: np.stack([f[name] for f in found]) for name in found[0]})
 
 
 if __name__ == "__main__":
