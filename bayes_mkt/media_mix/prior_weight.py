@@ -68,12 +68,13 @@ def sensitivity(draws: np.ndarray, log_prior: np.ndarray) -> float:
     """
     if np.ptp(log_prior) < 1e-9:
         return 0.0  # a flat prior has no power
-    weights = []
-    for power in POWERS:
-        raw = np.exp(array_stats.power_scale_lw(log_prior, alpha=power, axis=(-2, -1)))
-        weights.append(raw / raw.sum())
     low, high = POWERS
-    return float(array_stats.power_scale_sense(draws, *weights, low, high))
+    weaker, stronger = (
+        np.exp(array_stats.power_scale_lw(log_prior, alpha=power, axis=(-2, -1)))
+        for power in POWERS
+    )
+    weaker, stronger = weaker / weaker.sum(), stronger / stronger.sum()
+    return float(array_stats.power_scale_sense(draws, weaker, stronger, low, high))
 
 
 def log_density(
