@@ -79,7 +79,7 @@ def measure(
             own = None if parts is None else parts / f"{name}-{form}-{draws}-{tune}-{seed}"
             settings = {"draws": draws, "tune": tune, "seed": seed}
             theirs, how = peer(form, panel, spec, starts, horizon, parts=own, **settings)
-            told[f"pymc_marketing_{form}"] = how
+            told[f"pymc_marketing_{form}"] = {**how, "measured": described("")["date"]}
             scores += [] if theirs is None else [theirs]
         if keep:  # what others have written in the meantime too
             about, rows, note = _last(note)
