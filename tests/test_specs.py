@@ -78,6 +78,7 @@ def test_a_table_says_what_it_is() -> None:
         "smooth_trend": None,
         "seasonality": None,
         "events": None,
+        "date_effects": False,
         "time_varying": None,
         "likelihood": {"type": "NormalLikelihood"},
         "lift_tests": [],

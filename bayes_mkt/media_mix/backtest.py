@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVELS = (0.5, 0.8, 0.95)
-FORECASTERS = ("media_mix", "seasonal_naive", "structural")
 TOTAL = "all regions"
 RATIOS = np.concatenate([[0.0], np.geomspace(1e-4, 10.0, 26)])
 
@@ -143,29 +142,51 @@ def _one(
         "structural": structural(past, ahead.dates, rng),
     }
     actual = ahead.data["sales"].to_numpy()
+    return scored(draws, actual, panel.regions, levels), result.diagnostics.ok
+
+
+def scored(
+    draws: Mapping[str, np.ndarray],
+    actual: np.ndarray,
+    regions: Sequence[str],
+    levels: Sequence[float] = LEVELS,
+) -> xr.Dataset:
+    """Return scores of forecasts of the same dates, by region and of all regions' sum.
+
+    Parameters
+    ----------
+    draws
+        Forecaster -> joint draws (draw, region, step).
+    actual
+        What was sold (region, step); NaN where unseen, which isn't scored. The sum counts on
+        dates where every region was seen.
+    regions
+        Their names.
+    levels
+        Probabilities of the central intervals.
+
+    Returns
+    -------
+    Dataset
+        `crps` (forecaster, region) and `covered` (forecaster, level, region), means over steps.
+    """
     seen = np.isfinite(actual)
     whole_weeks = seen.all(axis=0)
     scores, inside = [], []
-    for name in FORECASTERS:
-        own = draws[name]
+    for own in draws.values():
         crps = _by_region(crps_of_draws(own, actual), seen)
         covered = [_by_region(_inside(own, actual, level), seen) for level in levels]
-        # The sum over regions counts on dates where every region was seen.
         total, truth = own.sum(axis=1), actual.sum(axis=0)
         crps_total = _mean(crps_of_draws(total, truth), whole_weeks)
         covered_total = [_mean(_inside(total, truth, level), whole_weeks) for level in levels]
         scores.append([*crps, crps_total])
         inside.append([[*c, t] for c, t in zip(covered, covered_total, strict=True)])
-    coords = {
-        "forecaster": list(FORECASTERS),
-        "region": [*panel.regions, TOTAL],
-        "level": list(levels),
-    }
+    coords = {"forecaster": list(draws), "region": [*regions, TOTAL], "level": list(levels)}
     data = {
         "crps": (("forecaster", "region"), np.asarray(scores)),
         "covered": (("forecaster", "level", "region"), np.asarray(inside)),
     }
-    return xr.Dataset(data, coords=coords), result.diagnostics.ok
+    return xr.Dataset(data, coords=coords)
 
 
 def crps_of_draws(draws: np.ndarray, actual: np.ndarray) -> np.ndarray:

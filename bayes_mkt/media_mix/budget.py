@@ -17,7 +17,7 @@ from bayes_mkt.fit import Fit, usable
 from bayes_mkt.inference.sensitivity import Response
 from bayes_mkt.media_mix.forecast import compare_plans, price_ahead
 from bayes_mkt.media_mix.future import Twin
-from bayes_mkt.media_mix.limits import CELLS, Cells, Limits, minimised
+from bayes_mkt.media_mix.limits import CELLS, Bounds, Cells, Limits, minimised
 from bayes_mkt.media_mix.panel import MediaPanel
 from bayes_mkt.media_mix.plan import MediaPlan, whole
 from bayes_mkt.media_mix.risk import RISKS, weights_of
@@ -79,7 +79,7 @@ def allocate_budget(
     *,
     horizon: int | None = None,
     total: float | tuple[float, float] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
+    bounds: Bounds | None = None,
     by: Sequence[str] | str = (CHANNEL,),
     risk: Literal["mean", "quantile", "cvar", "probability"] = "mean",
     level: float = 0.1,
@@ -116,7 +116,9 @@ def allocate_budget(
         Spend of the plan in the panel's currency; None (default) is today's. A pair is a range,
         inside which the best total is sought.
     bounds
-        Channel -> lowest and highest spend over the plan.
+        Channel -> lowest and highest spend over the plan. A tuple of names of the decided dims
+        bounds the sum of their cells: ``("north", "tv")``, ``("north",)``, or, where dates are
+        decided, ``("2024-03-04", "tv")``.
     by
         The cells decided: of ``region, date, channel``, `channel` among them.
     risk, level
@@ -206,7 +208,7 @@ def decided(
     *,
     horizon: int | None = None,
     total: float | tuple[float, float] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
+    bounds: Bounds | None = None,
     by: Sequence[str] | str = (CHANNEL,),
     price_change: Mapping[str, float] | None = None,
 ) -> tuple[MediaPlan, Cells, Limits]:
@@ -341,10 +343,14 @@ def _table(
             "extrapolates": far,
         }
     )
+    least, most = limits.row_low[-1], limits.row_high[-1]
+    end = {float(least): "lowest", float(most): "highest"}
+    held = [word for at, word in end.items() if least < most and np.isclose(spend.sum(), at)]
     names = [str(n) for n in far[CHANNEL].values[far.any([d for d in far.dims if d != CHANNEL])]]
-    notes: tuple[str, ...] = ()
+    notes = tuple(f"The plan is held at the {word} total that was allowed." for word in held)
     if names:
         notes = (
+            *notes,
             f"The plan exposes regions to more {', '.join(names)} in a period than the panel has "
             "seen: there the response is the curve's, not the data's.",
         )

@@ -90,6 +90,8 @@ class Twin:
             begin = panel.dates.get_indexer(first.dates)[0] - fit.spec.adstock.max_lag
             begin = min(begin, fit.data.n_dates - 1)
             panel = panel.between(start=str(panel.dates[max(begin, 0)].date()))
+        if fit.spec.date_effects:
+            posterior = _dated(posterior, panel, seed)
         return cls(fit, panel, posterior, target(fit.spec.build(panel, training=fit.data)))
 
     def exposure(self, plan: MediaPlan) -> np.ndarray:
@@ -200,3 +202,20 @@ def _drawn_on(fit: Fit, beyond: int, seed: int) -> xr.Dataset:
     on = np.concatenate([knots, knots[..., -1:] + walk], axis=-1)
     others = posterior.drop_dims("knot")
     return others.assign(knot_value=(("chain", "draw", "knot"), on))
+
+
+def _dated(posterior: xr.Dataset, panel: MediaPanel, seed: int) -> xr.Dataset:
+    """Return the draws with the effects of the panel's dates; those yet to come are drawn."""
+    known = posterior["date_effect"].transpose(..., DATE)
+    sd = posterior["date_sd"].to_numpy()[..., None]
+    every = known[DATE].to_numpy()
+    later = panel.dates[panel.dates > every[-1]]
+    rng = seeds.generator(seed, "dates ahead")
+    ahead = sd * rng.standard_normal((*sd.shape[:-1], len(later)))
+    effect = xr.DataArray(
+        np.concatenate([known.to_numpy(), ahead], axis=-1),
+        dims=known.dims,
+        coords={DATE: np.concatenate([every, later.to_numpy()])},
+    ).sel({DATE: panel.dates.to_numpy()})
+    others = posterior.drop_dims(DATE)
+    return others.assign(date_effect=(known.dims, effect.to_numpy()))

@@ -231,7 +231,7 @@ def _earned(
 
 
 def _baseline(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> Tensor:
-    """Return trend, season, events and region intercepts, broadcastable to (region, date)."""
+    """Return trend, season, events, dates and regions, broadcastable to (region, date)."""
     first, ahead = _when(panel, training)
     basis = pm.Data(
         "knot_basis", knot_basis(training.n_dates, spec.knots, ahead)[first:], dims=("date", "knot")
@@ -258,6 +258,9 @@ def _baseline(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> Tensor
         )
         effect = spec.prior("event_effect").variable("event_effect", dims="event")
         baseline = baseline + pt.dot(days, effect)[None, :]
+    if spec.date_effects:
+        sd = spec.prior("date_sd").variable("date_sd")
+        baseline = baseline + pm.Normal("date_effect", 0.0, sd, dims="date")[None, :]
     if len(panel.regions) > 1:
         baseline = baseline + _intercepts(spec, panel)[:, None]
     return baseline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,10 @@ from bayes_mkt.media_mix.plan import MediaPlan
 
 CELLS = (REGION, DATE, CHANNEL)
 MOST = 600
+MANY = 12  # names listed in a message
+ROUNDING = 1e-9
+INFEASIBLE, UNBOUNDED = 2, 3  # what SciPy's linprog calls them
+Bounds = Mapping[str | tuple[str, ...], tuple[float, float]]
 LOOSE = 1e-6
 
 
@@ -76,11 +80,14 @@ class Cells:
         """Return the number of cells."""
         return len(self.spend)
 
-    @property
-    def channel(self) -> np.ndarray:
-        """Return the channel of each cell (cell,), by number."""
-        axis = self.by.index(CHANNEL)
-        return np.unravel_index(self.place, self.shape.shape)[axis]
+    def along(self, dim: str) -> np.ndarray:
+        """Return where each cell stands along one of its dims (cell,), by number."""
+        return np.unravel_index(self.place, self.shape.shape)[self.by.index(dim)]
+
+    def labels(self, dim: str) -> tuple[str, ...]:
+        """Return the names along one of the cells' dims; dates as 2024-03-31."""
+        values = self.shape[dim].values
+        return tuple(str(v)[:10] if dim == DATE else str(v) for v in values)
 
     def laid(self, values: np.ndarray, fill: Any = 0.0) -> xr.DataArray:
         """Return values (cell,) on the grid of `by`."""
@@ -136,23 +143,18 @@ class Limits:
         cls,
         cells: Cells,
         total: float | tuple[float, float] | None,
-        bounds: Mapping[str, tuple[float, float]],
+        bounds: Bounds,
     ) -> Limits:
         """Return the limits, after checking that a budget can keep to them."""
-        channels = [str(name) for name in cells.shape[CHANNEL].values]
         rows, low, high, names = [], [], [], []
-        for name, pair in bounds.items():
-            if name not in channels:
-                raise SpecError(f"bounds: no channel {name!r} in the panel; it has {channels}.")
+        for key, pair in bounds.items():
+            name, row = _bounded(cells, key)
             if len(pair) != 2 or not 0 <= pair[0] <= pair[1]:
-                raise SpecError(f"bounds[{name!r}]={pair!r} must be 0 <= lowest <= highest.")
-            row = (cells.channel == channels.index(name)).astype(float)
-            if not row.any():
-                raise SpecError(f"bounds: {name!r} has no spend in the plan that could change.")
+                raise SpecError(f"bounds[{key!r}]={pair!r} must be 0 <= lowest <= highest.")
             reachable = float((row * np.minimum(cells.most, 1e300)).sum())
             if pair[0] > reachable:
                 raise SpecError(
-                    f"bounds[{name!r}]={pair!r}: {reachable:,.6g} reaches everyone in a region "
+                    f"bounds[{key!r}]={pair!r}: {reachable:,.6g} reaches everyone in a region "
                     "already. Give less, or a plan with a higher frequency."
                 )
             rows.append(row)
@@ -163,11 +165,9 @@ class Limits:
         least, most = span if isinstance(span, tuple) else (span, span)
         if not most > 0 or least > most or least < 0:
             raise SpecError(f"total={total!r} must be > 0, or a pair lowest <= highest.")
-        free = [c for c in range(len(channels)) if channels[c] not in bounds]
-        floor = sum(low)
-        ceiling = sum(high) + float(cells.most[np.isin(cells.channel, free)].sum())
-        ceiling = min(ceiling, float(cells.most.sum()))
-        if floor > most or ceiling < least:
+        floor, ceiling = _extent(cells, np.asarray(rows), low, high)
+        # Of sums of many digits the last ones are nobody's.
+        if floor > most * (1 + ROUNDING) or ceiling < least * (1 - ROUNDING):
             raise SpecError(
                 f"total={most:,.6g} can't be met: bounds add up to {floor:,.6g} at least"
                 + (f" and {ceiling:,.6g} at most." if np.isfinite(ceiling) else ".")
@@ -200,7 +200,8 @@ class Limits:
                 out.append(_linear("eq", row, -low))
                 continue
             out.append(_linear("ineq", row, -low))
-            out.append(_linear("ineq", -row, high))
+            if np.isfinite(high):
+                out.append(_linear("ineq", -row, high))
         return out
 
     def allows(self, spend: np.ndarray, still: np.ndarray) -> bool:
@@ -231,6 +232,57 @@ class Limits:
             for j in np.flatnonzero(row):
                 out[j] = out[j] or (f"{word} of {name}" if word else "")
         return out
+
+
+def _bounded(cells: Cells, key: str | tuple[str, ...]) -> tuple[str, np.ndarray]:
+    """Return the name of a bound, and which cells it adds up (cell,)."""
+    wanted = (key,) if isinstance(key, str) else tuple(key)
+    inside, named = np.ones(cells.size, dtype=bool), set()
+    for word in wanted:
+        dims = [CHANNEL] if isinstance(key, str) else list(cells.by)
+        found = [d for d in dims if word in cells.labels(d)]
+        if not found:
+            known = {d: list(cells.labels(d))[:MANY] for d in dims}
+            raise SpecError(
+                f"bounds: no {' or '.join(dims)} {word!r} is decided; there are {known}."
+            )
+        if len(found) > 1 or found[0] in named:
+            raise SpecError(f"bounds[{key!r}]: name each of {', '.join(cells.by)} once at most.")
+        named.add(found[0])
+        inside &= cells.along(found[0]) == cells.labels(found[0]).index(word)
+    if not inside.any():
+        raise SpecError(f"bounds: {key!r} has no spend in the plan that could change.")
+    return " ".join(wanted), inside.astype(float)
+
+
+def _extent(
+    cells: Cells, rows: np.ndarray, low: Sequence[float], high: Sequence[float]
+) -> tuple[float, float]:
+    """Return the lowest and the highest total that bounds allow.
+
+    Raises
+    ------
+    SpecError
+        If no budget keeps to all of them.
+    """
+    scale = float(cells.spend.sum())
+    most = [None if np.isinf(m) else m / scale for m in cells.most]
+    limited: dict[str, Any] = {}
+    if len(rows):
+        finite = np.isfinite(high)
+        limited = {
+            "A_ub": np.concatenate([-rows, rows[finite]]),
+            "b_ub": np.concatenate([-np.asarray(low), np.asarray(high)[finite]]) / scale,
+        }
+    ends = []
+    for sign in (1.0, -1.0):
+        found = optimize.linprog(
+            np.full(cells.size, sign), **limited, bounds=[(0.0, m) for m in most]
+        )
+        if found.status == INFEASIBLE:
+            raise SpecError("bounds: no budget keeps to all of them; some contradict each other.")
+        ends.append(np.inf if found.status == UNBOUNDED else sign * found.fun * scale)
+    return ends[0], ends[1]
 
 
 def _linear(kind: str, row: np.ndarray, constant: float) -> dict[str, Any]:

@@ -41,6 +41,7 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "season_effect": Prior("Normal", mu=0.0, sigma=0.5),
         "season_sd": Prior("HalfNormal", sigma=0.2),
         "event_effect": Prior("Normal", mu=0.0, sigma=1.0),
+        "date_sd": Prior("HalfNormal", sigma=0.5),
     }
 )
 _MERIDIAN = {
@@ -107,6 +108,11 @@ class MediaMix:
         `Fourier` terms, or None.
     events
         `Events` of known date, or None.
+    date_effects
+        Whether each date has an effect of its own that all regions share, delta_t ~ N(0, date_sd):
+        weather, a strike, a campaign of someone else's. Without it (default) regions' noise is
+        independent, and where it isn't, trend, media that run everywhere at once and sums over
+        regions look surer than they are.
     time_varying
         An `HSGP` w_m for each channel, whose effect is then beta_gm exp(w_mt); None (default)
         keeps effects constant.
@@ -167,6 +173,7 @@ class MediaMix:
     smooth_trend: HSGP | None = None
     seasonality: Fourier | None = None
     events: Events | None = None
+    date_effects: bool = False
     time_varying: HSGP | None = None
     likelihood: Likelihood = NormalLikelihood()
     lift_tests: Sequence[LiftTest] = ()
@@ -181,6 +188,8 @@ class MediaMix:
             value = getattr(self, name)
             if value not in allowed:
                 raise SpecError(f"{name}={value!r}: choose from {', '.join(map(repr, allowed))}.")
+        if not isinstance(self.date_effects, bool):
+            raise SpecError(f"date_effects={self.date_effects!r} must be True or False.")
         object.__setattr__(self, "priors", checked_priors(self.priors, self.default_priors))
         object.__setattr__(self, "lift_tests", tuple(self.lift_tests))
         _check_names(self.lift_tests)
@@ -236,6 +245,10 @@ class MediaMix:
             raise SpecError(
                 f"max_lag={self.adstock.max_lag} reaches beyond the {panel.data.sizes['date']} "
                 "dates of the panel. Use a shorter max_lag."
+            )
+        if self.date_effects and len(panel.regions) == 1:
+            raise SpecError(
+                "date_effects=True needs several regions: in one, an effect of a date is noise."
             )
         self.likelihood.check(panel.data["sales"].to_numpy()[panel.observed.to_numpy()])
         for test in self.lift_tests:

@@ -20,14 +20,25 @@ from bayes_mkt.media_mix.experiments import known_tests
 from bayes_mkt.media_mix.model import MediaMix
 from bayes_mkt.media_mix.panel import MediaPanel
 from bayes_mkt.media_mix.plan import periods_a_year
+from bayes_mkt.media_mix.prior_weight import contraction, scaling
+from bayes_mkt.media_mix.unseen import robustness
 
-CHECKS = ("placebo", "future", "random_cause", "dropped_region", "hidden_cause", "prior")
+CHECKS = (
+    "placebo",
+    "future",
+    "random_cause",
+    "dropped_region",
+    "hidden_cause",
+    "prior",
+    "prior_scaling",
+)
 # A check of several channels fails on clean data in this share of cases.
 ALARM = 0.02
 MOVED = 0.5
 UNLIKE = 3.0
 FRAGILE = 0.1
 CONTRACTION = 0.2
+SENSITIVE = 0.05
 COLUMNS = ["check", "subject", "value", "low", "high", "verdict", "reading"]
 
 
@@ -83,6 +94,8 @@ def refute(
                     10 % it is `fragile`.
     prior           How much narrower the posterior of ROI (or what has the prior) is than the
                     prior, 1 - Var(log posterior) / Var(log prior); below 20 % it is `prior-driven`.
+    prior_scaling   How far the same moves where its prior is raised to a power (0.8 and 1.25):
+                    the power-scaling sensitivity; from 0.05 on it is `prior-driven`.
     ==============  ===============================================================================
 
     Parameters
@@ -120,6 +133,8 @@ def refute(
     ----------
     Cinelli & Hazlett (2020), Making sense of sensitivity: extending omitted variable bias, for the
     robustness value; it is that of least squares, here with the posterior's mean and SD.
+    Kallioinen, Paananen, Burkner, Vehtari (2024), Detecting and diagnosing prior and likelihood
+    sensitivity with power-scaling.
     """
     usable(fit, allow_unconverged)
     known_checks(checks)
@@ -136,6 +151,8 @@ def refute(
         rows += _hidden_cause(fit)
     if "prior" in checks:
         rows += _prior(fit)
+    if "prior_scaling" in checks:
+        rows += _prior_scaling(fit)
     return Refutation(pd.DataFrame(rows, columns=COLUMNS))
 
 
@@ -310,44 +327,26 @@ def _hidden_cause(base: Fit) -> list[dict[str, Any]]:
     return rows
 
 
-def robustness(t: float, freedom: int) -> float:
-    """Return the robustness value of a coefficient (Cinelli & Hazlett 2020, eq. 20, q = 1).
-
-        RV = (sqrt(f^4 + 4 f^2) - f^2) / 2,    f = |t| / sqrt(degrees of freedom).
-
-    Examples
-    --------
-    >>> round(robustness(4.18, 783), 3)
-    0.139
-    """
-    f = abs(t) / np.sqrt(freedom)
-    return float(0.5 * (np.sqrt(f**4 + 4 * f**2) - f**2))
-
-
 def _prior(base: Fit) -> list[dict[str, Any]]:
     rows = []
-    names = dict.fromkeys([base.spec.media_prior, "coefficient"])
-    for name in (n for n in names if n in base.posterior):
-        variance = np.log(base.posterior[name]).var(SAMPLE)
-        dims = list(variance.dims)
-        before = np.broadcast_to(base.spec.prior(name).log_variance(), variance.shape)
-        values = variance.to_numpy()
-        for place in np.ndindex(values.shape):
-            kept = float(1.0 - values[place] / before[place])
-            labels = [str(variance[d].values[i]) for d, i in zip(dims, place, strict=True)]
-            good = kept >= CONTRACTION
-            share = f"{max(kept, 0):.0%} of the prior's variance of log {name}"
-            rows.append(
-                _row(
-                    "prior",
-                    " ".join(labels),
-                    "pass" if good else "prior-driven",
-                    f"the data take {share} away." if good else f"the data take only {share} away.",
-                    value=kept,
-                    low=CONTRACTION,
-                    high=1.0,
-                )
-            )
+    for name, subject, kept in contraction(base):
+        good = kept >= CONTRACTION
+        share = f"{max(kept, 0):.0%} of the prior's variance of log {name}"
+        reading = f"the data take {'' if good else 'only '}{share} away."
+        verdict = "pass" if good else "prior-driven"
+        rows.append(_row("prior", subject, verdict, reading, value=kept, low=CONTRACTION, high=1.0))
+    return rows
+
+
+def _prior_scaling(base: Fit) -> list[dict[str, Any]]:
+    rows = []
+    for name, subject, value in scaling(base):
+        good = value < SENSITIVE
+        reading = f"{name} {'hardly' if good else 'visibly'} moves with the power of its prior."
+        verdict = "pass" if good else "prior-driven"
+        rows.append(
+            _row("prior_scaling", subject, verdict, reading, value=value, low=0.0, high=SENSITIVE)
+        )
     return rows
 
 

@@ -25,6 +25,7 @@ FORECASTERS = {
     "seasonal_naive": "sales of a year before",
     "structural": "level and season, without media",
 }
+TOGETHER = "all regions"  # the sum of regions, as a backtest names it
 CHECKS = {
     "placebo": "Shuffled media",
     "future": "Media to come",
@@ -32,6 +33,7 @@ CHECKS = {
     "dropped_region": "A region left out",
     "hidden_cause": "An unseen cause",
     "prior": "Weight of the prior",
+    "prior_scaling": "A stronger or weaker prior",
 }
 
 
@@ -87,25 +89,25 @@ def _span(row: pd.Series[float], which: str) -> str:
 
 
 def _forecast(report: MediaMixReport) -> Section | None:
-    if report.forecast is None:
-        return None
-    sales = report.forecast["sales"]
-    first, last = (str(sales[DATE].values[i])[:10] for i in (0, -1))
-    by_region = sales.sum(DATE, keep_attrs=True)
-    blocks: list[str | TableView | FigureView] = [
-        embed(
-            plot_forecast(sales, report.observed, interval=report.interval),
-            f"Observed sales and sales predicted from {first} to {last}, with intervals.",
-            f"Bands: half and {percent(report.interval)} of the predictive distribution, noise "
-            "included, regions added up draw by draw.",
+    blocks: list[str | TableView | FigureView] = []
+    if report.forecast is not None:
+        sales = report.forecast["sales"]
+        first, last = (str(sales[DATE].values[i])[:10] for i in (0, -1))
+        by_region = sales.sum(DATE, keep_attrs=True)
+        blocks.append(
+            embed(
+                plot_forecast(sales, report.observed, interval=report.interval),
+                f"Observed sales and sales predicted from {first} to {last}, with intervals.",
+                f"Bands: half and {percent(report.interval)} of the predictive distribution, noise "
+                "included, regions added up draw by draw.",
+            )
         )
-    ]
-    if REGION in by_region.dims:
-        caption = f"Predicted sales by region, {first} to {last} together"
-        blocks.append(summary_view(by_region, caption, report.interval, None))
+        if REGION in by_region.dims:
+            caption = f"Predicted sales by region, {first} to {last} together"
+            blocks.append(summary_view(by_region, caption, report.interval, None))
     if report.backtest is not None:
         blocks += [_backtest_words(report.backtest), _backtest(report.backtest)]
-    return Section("forecast", "Forecast", tuple(blocks))
+    return Section("forecast", "Forecast", tuple(blocks)) if blocks else None
 
 
 def _backtest_words(found: xr.Dataset) -> str:
@@ -119,15 +121,17 @@ def _backtest_words(found: xr.Dataset) -> str:
 
 def _backtest(found: xr.Dataset) -> TableView:
     levels = [float(level) for level in found["level"].values]
-    mean = found.mean(["origin", "region"])
+    together = found["region"] == TOGETHER
+    parts = (("a region", found.sel(region=~together)), (TOGETHER, found.sel(region=together)))
     rows = []
     for name in found["forecaster"].values:
-        score = mean["crps"].sel(forecaster=name)
-        inside = [mean["covered"].sel(forecaster=name, level=level) for level in levels]
-        cells = (number(float(score)), *(f"{float(share):.0%}" for share in inside))
-        rows.append(Row((FORECASTERS.get(str(name), str(name)),), cells))
+        for of, part in parts[: 1 if found.sizes["region"] <= 2 else 2]:
+            mean = part.sel(forecaster=name).mean(["origin", "region"])
+            inside = [f"{float(mean['covered'].sel(level=level)):.0%}" for level in levels]
+            labels = (FORECASTERS.get(str(name), str(name)), of)
+            rows.append(Row(labels, (number(float(mean["crps"])), *inside)))
     columns = ("CRPS", *(f"Inside {percent(level)}" for level in levels))
-    return TableView("Backtest, mean over regions", ("Forecast",), columns, tuple(rows))
+    return TableView("Backtest, mean over origins", ("Forecast", "Of"), columns, tuple(rows))
 
 
 def _budget(report: MediaMixReport) -> Section | None:
@@ -185,13 +189,15 @@ def _refutation(report: MediaMixReport) -> Section | None:
         )
         for _, row in table.iterrows()
     ]
-    failed = table[table["verdict"].isin(["fail", "not converged"])]
+    failed, unknown = (int((table["verdict"] == word).sum()) for word in ("fail", "not converged"))
     words = (
-        "No attempt to refute the model succeeded. That is no proof: see the unseen cause."
-        if failed.empty
-        else f"{len(failed)} of {len(table)} attempts to refute the model succeeded. Do not decide "
-        "on its figures before the reason is known."
+        f"{failed} of {len(table)} attempts to refute the model succeeded. Do not decide on its "
+        "figures before the reason is known."
+        if failed
+        else "No attempt to refute the model succeeded. That is no proof: see the unseen cause."
     )
+    if unknown:
+        words += f" {unknown} of the attempts did not converge: they say nothing."
     view = TableView(
         "Attempts to refute the model",
         ("Attempt", "Of"),

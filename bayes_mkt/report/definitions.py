@@ -109,7 +109,8 @@ QUANTITIES: Final[tuple[tuple[str, str, str | None], ...]] = (
         "it, its other answers are in doubt. Range: for shuffled media and media to come the "
         "interval of their effect, which must hold zero; else the values that pass. Fragile: an "
         "unseen cause of less weight than that would take the contribution away. Prior-driven: the "
-        "data take less than the range's lower end of the prior's variance away.",
+        "data take less than the range's lower end of the prior's variance away, or a prior raised "
+        "to a power (0.8, 1.25) moves the quantity visibly.",
         "refutation",
     ),
     (

@@ -105,7 +105,7 @@ def test_everything_asked_for_is_written_and_shown(
     for heading in ("Forecast", "Plan", "Refutation", "Frequency", "Region by region"):
         assert f"{heading}</h2>" in page
     assert "competitor_activity at its min" in page
-    assert "Backtest, mean over regions" in page
+    assert "Backtest, mean over origins" in page
 
 
 def test_a_plan_from_unconverged_draws_is_marked(

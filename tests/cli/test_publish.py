@@ -80,11 +80,16 @@ def test_decisions_are_shown_where_they_were_made(
         tmp_path / "page.html",
         forecast=bm.forecast(fit, plan, seed=1),
         allocation=bm.allocate_budget(fit, plan, draws=20, starts=1),
-        refutation=bm.refute(fit, seed=1, checks=["hidden_cause", "prior"]),
+        refutation=bm.refute(fit, seed=1, checks=["hidden_cause", "prior", "prior_scaling"]),
     ).read_text(encoding="utf-8")
     for part in ("Experiments", "Predicted sales by region", "Plan", "Next unit in plan"):
         assert part in page
-    for part in ("Refutation", "An unseen cause", "&lt;b&gt;test&lt;/b&gt;"):
+    for part in (
+        "Refutation",
+        "An unseen cause",
+        "A stronger or weaker prior",
+        "&lt;b&gt;test&lt;/b&gt;",
+    ):
         assert part in page
     assert "<b>test" not in page
     assert "Backtest" not in page

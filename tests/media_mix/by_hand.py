@@ -245,6 +245,8 @@ def baseline(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
         out = out + smooth(spec.smooth_trend, panel.n_dates)[0] @ values["trend_weight"]
     if spec.events is not None:
         out = out + events(spec, panel) @ values["event_effect"]
+    if spec.date_effects:
+        out = out + values["date_effect"]
     if panel.controls:
         z = panel.data["controls"].to_numpy()
         seen = z[np.isfinite(panel.data["sales"].to_numpy())]
@@ -308,6 +310,8 @@ def log_density(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> floa
             terms = stats.norm.logpdf(value)
         elif name == "region_intercept":
             terms = stats.norm.logpdf(value, 0.0, values["intercept_sd"])
+        elif name == "date_effect":
+            terms = stats.norm.logpdf(value, 0.0, values["date_sd"])
         elif name == "region_control_effect":
             terms = stats.norm.logpdf(value, values["control_effect"], values["control_sd"])
         elif name == "region_season_effect":

@@ -156,6 +156,7 @@ MODELS: dict[str, tuple[bm.MediaMix, str]] = {
         bm.MediaMix(adstock=SHORT, saturation=bm.HillSaturation(slope=2.0), knots=2),
         "masked",
     ),
+    "dates": (bm.MediaMix(adstock=SHORT, knots=3, date_effects=True), "masked"),
     "national": (bm.MediaMix(adstock=SHORT, pooling="none", knots=2), "national"),
     "reach": (bm.MediaMix.meridian(knots=1, adstock=SHORT), "reach"),
     "organic reach": (

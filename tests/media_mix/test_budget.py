@@ -90,6 +90,36 @@ def test_bounds_bind_and_are_named(fitted: bm.Fit, plan: bm.MediaPlan) -> None:
     assert held.objective < free.objective
 
 
+def test_a_region_and_a_cell_can_be_bounded(fitted: bm.Fit, plan: bm.MediaPlan) -> None:
+    by = ("region", "channel")
+    free = bm.allocate_budget(fitted, plan, by=by, draws=50, starts=1).table["spend"]
+    region, channel = (str(free[d].values[0]) for d in by)
+    cell = 0.5 * float(free.sel(region=region, channel=channel))
+    whole = 0.8 * (float(free.sel(region=region).sum()) - cell)
+    bounds = {(region, channel): (0.0, cell), (region,): (0.0, whole)}
+    held = bm.allocate_budget(fitted, plan, by=by, bounds=bounds, draws=50, starts=1)
+    spend = held.table["spend"].sel(region=region)
+    assert float(spend.sel(channel=channel)) <= cell * (1 + 1e-6)
+    assert float(spend.sum()) == pytest.approx(whole, rel=1e-4)
+    assert f"highest of {region}" in str(held.table["limit"].sel(region=region).values)
+    assert float(held.table["spend"].sum()) == pytest.approx(float(plan.spend.sum()), rel=1e-6)
+
+
+def test_a_bound_may_have_no_end(fitted: bm.Fit, plan: bm.MediaPlan) -> None:
+    free = bm.allocate_budget(fitted, plan, draws=50, starts=1)
+    first = str(free.table["channel"].values[0])
+    least = 1.2 * float(free.table["spend"][0])
+    found = bm.allocate_budget(fitted, plan, bounds={first: (least, np.inf)}, draws=50, starts=1)
+    assert float(found.table["spend"][0]) == pytest.approx(least, rel=1e-4)
+
+
+def test_an_end_of_a_range_of_totals_is_named(fitted: bm.Fit, plan: bm.MediaPlan) -> None:
+    total = float(plan.spend.sum())
+    few = bm.allocate_budget(fitted, plan, total=(0.01 * total, 0.02 * total), draws=50, starts=1)
+    assert few.table["marginal"].min() > 1.0
+    assert any("highest total" in note for note in few.notes)
+
+
 def test_a_range_of_totals_is_spent_as_far_as_it_pays(fitted: bm.Fit, plan: bm.MediaPlan) -> None:
     total = float(plan.spend.sum())
     found = bm.allocate_budget(fitted, plan, total=(0.2 * total, 5.0 * total), draws=100)
@@ -144,6 +174,12 @@ def test_an_uncertain_gain_is_reported_as_uncertain(
         ({"bounds": {"radio": (0, 1)}}, "bounds: no channel 'radio'"),
         ({"bounds": {"tv": (2, 1)}}, r"bounds\['tv'\]=\(2, 1\) must be 0 <= lowest <= highest"),
         ({"bounds": {"tv": (1e12, 2e12)}}, "can't be met: bounds add up to 1e\\+12 at least"),
+        ({"bounds": {("tv", "tv"): (0, 1)}}, "name each of channel once at most"),
+        ({"bounds": {("north",): (0, 1)}}, "no channel 'north' is decided"),
+        (
+            {"bounds": {"tv": (0, 1), ("tv",): (2, 3)}},
+            "no budget keeps to all of them; some contradict each other",
+        ),
         ({"total": 0.0}, "total=0.0 must be > 0"),
         ({"by": "region"}, "must hold 'channel'"),
         ({"risk": "hope"}, "risk='hope': choose from 'mean'"),

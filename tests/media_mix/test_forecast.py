@@ -16,7 +16,7 @@ from tests.media_mix import by_hand
 from tests.media_mix.cases import MODELS, panel
 
 Models = Callable[[str], bm.Fit]
-AHEAD = ["curves by region", "varying", "no pooling", "masked", "national", "straight"]
+AHEAD = ["curves by region", "varying", "no pooling", "masked", "dates", "national", "straight"]
 
 
 def further(data: bm.MediaPanel, plan: bm.MediaPlan) -> tuple[np.ndarray, np.ndarray]:
@@ -111,6 +111,47 @@ def test_more_knots_go_on_as_a_walk_with_the_steps_of_the_past(
     assert z.std() == pytest.approx(1.0, abs=0.1)
     other = Twin.of(fit, [plan], seed=2).posterior["knot_value"]
     assert not np.array_equal(other, knots)
+
+
+def test_effects_of_dates_to_come_are_drawn_for_all_regions_together(
+    prior_fit: Callable[..., bm.Fit],
+) -> None:
+    spec, kind = MODELS["dates"]
+    fit = prior_fit(spec, panel(kind), chains=2, draws=300)
+    plan = bm.MediaPlan.repeat(fit.data, 5)
+    twin = Twin.of(fit, [plan], seed=1, after=2)
+    known, every = fit.posterior["date_effect"], twin.posterior["date_effect"].to_numpy()
+    assert every.shape[-1] == fit.data.n_dates + 7
+    np.testing.assert_array_equal(every[..., :-7], known)
+    z = every[..., -7:] / fit.posterior["date_sd"].to_numpy()[..., None]
+    assert z.mean() == pytest.approx(0.0, abs=4 / np.sqrt(z.size))
+    assert z.std() == pytest.approx(1.0, abs=0.05)
+    short = Twin.of(fit, [plan], seed=1, after=2, short=True)
+    left = short.panel.n_dates
+    assert left < twin.panel.n_dates
+    np.testing.assert_array_equal(short.posterior["date_effect"], every[..., -left:])
+    unit = by_hand.heads(fit.data)[:, None] * by_hand.sales_scale(fit.data)[1]
+    (where, (found,)), *_ = twin.evaluate(["expected_sales"], [plan])
+    calm = replace(
+        twin, posterior=twin.posterior.assign(date_effect=0.0 * twin.posterior["date_effect"])
+    )
+    (_, (without,)), *_ = calm.evaluate(["expected_sales"], [plan])
+    moved = (found["expected_sales"] - without["expected_sales"]) / unit
+    flat = every.reshape(-1, 1, every.shape[-1])[where]
+    np.testing.assert_allclose(moved, np.broadcast_to(flat, moved.shape), rtol=1e-6, atol=1e-6)
+
+
+def test_what_comes_of_dates_doesnt_change_the_difference_of_plans(
+    prior_fit: Callable[..., bm.Fit],
+) -> None:
+    spec, kind = MODELS["dates"]
+    fit = prior_fit(spec, panel(kind), chains=2, draws=50)
+    plan = bm.MediaPlan.repeat(fit.data, 5)
+    some, others = (
+        bm.compare_plans(fit, plan, plan.without(), seed=seed, allow_unconverged=True)["difference"]
+        for seed in (1, 2)
+    )
+    np.testing.assert_allclose(some, others, rtol=1e-6)
 
 
 def test_a_plan_must_go_on_from_the_panel(fitted: bm.Fit) -> None:

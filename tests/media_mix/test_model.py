@@ -121,6 +121,7 @@ def test_the_named_quantities_are_those_of_the_equations(name: str) -> None:
         | CONTROLS
         | {"roi", "coefficient", "slope", "effect_sd", "effect_offset", "intercept_difference"},
         "masked": PARTIAL | CONTROLS | {"roi"},
+        "dates": PARTIAL | CONTROLS | {"roi", "date_effect", "date_sd"},
         "national": COMMON | {"roi", "control_effect"},
         "straight": {"roi", "effect_sd", "effect_offset", "intercept_difference"}
         | {"knot_value", "sigma"},
@@ -240,6 +241,7 @@ def test_a_specification_is_a_value() -> None:
             {"media_prior": "beta"},
             r"media_prior='beta': choose from 'roi', 'mroi', 'contribution_share', 'coefficient'\.",
         ),
+        ({"date_effects": 1}, "date_effects=1 must be True or False"),
         ({"intercept": "no"}, r"intercept='no': choose from 'partial', 'reference'\."),
         (
             {"priors": {"rho": bm.Prior("HalfNormal", sigma=1)}},
@@ -294,6 +296,11 @@ def _prior(name: str, prior: bm.Prior) -> bm.MediaMix:
 def test_specifications_that_do_not_fit_the_panel(spec: bm.MediaMix, message: str) -> None:
     with pytest.raises(bm.SpecError, match=message):
         spec.build(panel("paid"))
+
+
+def test_effects_of_dates_need_several_regions() -> None:
+    with pytest.raises(bm.SpecError, match="date_effects=True needs several regions"):
+        bm.MediaMix(adstock=SHORT, date_effects=True).build(panel("national"))
 
 
 def test_without_pooling_every_region_needs_spend_for_a_prior_on_its_roi() -> None:

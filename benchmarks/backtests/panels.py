@@ -1,109 +1,23 @@
-"""How good are rolling forecasts on three panels, beside a seasonal-naive and a structural one?"""
+"""The panels of the backtests and the model of each."""
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 import bayes_mkt as bm
-from benchmarks.environment import described, real_data, write
+from benchmarks.environment import real_data
 
 Case = tuple[bm.MediaPanel, bm.MediaMix]
-NAIVE = "seasonal_naive"
 # Weeks of the panel before which there are none, by their number in the file.
 JUICE_WEEK = pd.Timestamp("1989-09-14")
 JOURNEY_WEEK = pd.Timestamp("2016-12-28")
 CUT = 3.0  # elasticity of a price cut
 JUICE_STORES, JOURNEY_STORES = 30, 20
-
-
-def measure(
-    *,
-    origins: int = 4,
-    horizon: int = 4,
-    seed: int = 1,
-    panels: tuple[str, ...] = (),
-    data: Path | None = None,
-    note: str = "",
-) -> None:
-    """Score forecasts from rolling origins: CRPS and the share inside intervals.
-
-    Parameters
-    ----------
-    origins, horizon
-        As in `backtest`.
-    seed
-        Integer.
-    panels
-        Some of orange_juice, orange_juice_cuts, complete_journey, meridian; all by default.
-    data
-        Folder of the data sets; by default as `real_data` finds it.
-    note
-        A remark to keep with the result.
-    """
-    rows: list[dict[str, Any]] = []
-    about: dict[str, Any] = {}
-    for name in panels or tuple(CASES):
-        panel, spec = CASES[name](data)
-        begun = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", bm.ConvergenceWarning)  # verdicts are counted
-            found = bm.backtest(spec, panel, origins=origins, horizon=horizon, seed=seed)
-        about[name] = {
-            "panel": repr(panel),
-            "model": repr(spec),
-            "converged": int(found["converged"].sum()),
-            "seconds": round(time.perf_counter() - begun, 1),
-        }
-        rows += table(name, found)
-        print(pd.DataFrame(rows).to_string(index=False), flush=True)
-        result = {
-            **described(f"python -m benchmarks backtests --origins {origins} --horizon {horizon}"),
-            "note": note,
-            "question": f"CRPS and coverage of forecasts, {origins} origins x {horizon} weeks",
-            "panels": about,
-            "rows": rows,
-        }
-        # Written as it goes, so that a run that is cut short leaves what it found.
-        write("backtests", result)
-
-
-def table(name: str, found: xr.Dataset) -> list[dict[str, Any]]:
-    """Return a row for each forecaster, of single regions and of their sum.
-
-    `against_naive` is the sum of CRPS over origins and regions divided by that of the
-    seasonal-naive forecast: below 1 is better.
-    """
-    rows = []
-    total = found["region"] == "all regions"
-    for what, chosen in (("region", ~total), ("total", total)):
-        part = found.sel(region=chosen)
-        naive = float(part["crps"].sel(forecaster=NAIVE).sum())
-        for forecaster in found["forecaster"].to_numpy():
-            own = part.sel(forecaster=forecaster)
-            inside = own["covered"].mean(("origin", "region"))
-            rows.append(
-                {
-                    "panel": name,
-                    "of": what,
-                    "forecaster": str(forecaster),
-                    "crps": float(own["crps"].mean()),
-                    "against_naive": float(own["crps"].sum()) / naive,
-                    **{f"inside_{level:.0%}": float(inside.sel(level=level)) for level in LEVELS},
-                }
-            )
-    return rows
-
-
-LEVELS = (0.5, 0.8, 0.95)
 
 
 def orange_juice(data: Path | None) -> Case:
@@ -122,6 +36,12 @@ def orange_juice_cuts(data: Path | None) -> Case:
     cut = np.exp(-CUT * (juice["price"] - juice["price"].mean()))
     juice = juice.assign(cut=cut, cut_feature=cut * juice["feat"])
     return _juice_panel(juice, ["price", "cut", "cut_feature"]), replace(_stores(), knots=1)
+
+
+def orange_juice_dates(data: Path | None) -> Case:
+    """Return the first form with effects of dates: good and bad weeks are those of all stores."""
+    panel, spec = orange_juice(data)
+    return panel, replace(spec, date_effects=True)
 
 
 def _juice(data: Path | None) -> pd.DataFrame:
@@ -218,9 +138,12 @@ def _stores() -> bm.MediaMix:
     )
 
 
-CASES: dict[str, Callable[[Path], Case]] = {
+CASES: dict[str, Callable[[Path | None], Case]] = {
     "orange_juice": orange_juice,
+    "orange_juice_dates": orange_juice_dates,
     "orange_juice_cuts": orange_juice_cuts,
     "complete_journey": complete_journey,
     "meridian": meridian,
 }
+# The same data as another case: what others forecast of these stands there.
+AGAIN = ("orange_juice_dates",)
