@@ -1,63 +1,63 @@
-"""The level of a new set of products, from how it sold in the days before."""
+"""The effects of a new set of products, from how it sold in the days before."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import stats
 from scipy.special import expit
 
 import bayes_mkt as bm
 from bayes_mkt.targeting import scoring
-from bayes_mkt.targeting.recent import drawn_effect
+from bayes_mkt.targeting.recent import Seen, drawn_effects
 
 LOG_ODDS = np.array([-3.0, -1.0, 0.5])
 CUSTOMERS = np.array([40.0, 25.0, 10.0])
 BUYERS = np.array([0.0, 3.0, 2.0])
-SET_SD, WINDOW_SD = 0.8, 0.4
+# Of the set, of the window, of a feature.
+SD = np.array([0.8, 0.4, 0.6])
+DESIGN = np.column_stack([np.ones((3, 2)), [1.0, -0.5, 0.2]])
 END = "2024-08-13"
 
 
-def moments(scale: float) -> tuple[float, float]:
-    """Return mean and SD of the set's effect, by quadrature over set and time."""
-
-    def weight(effect: float, window: float) -> float:
-        chance = expit(LOG_ODDS + effect + window)
-        value = stats.binom.logpmf(scale * BUYERS, scale * CUSTOMERS, chance).sum()
-        value += stats.norm.logpdf(effect, 0, SET_SD) + stats.norm.logpdf(window, 0, WINDOW_SD)
-        return float(np.exp(value + 8.0 * scale))
-
-    box = ((-4 * WINDOW_SD, 4 * WINDOW_SD), (-4 * SET_SD, 4 * SET_SD))
-    sums = [
-        integrate.dblquad(lambda w, e, k=k: e**k * weight(e, w), *box[1], *box[0])[0]
-        for k in range(3)
-    ]
-    mean = sums[1] / sums[0]
-    return mean, float(np.sqrt(sums[2] / sums[0] - mean**2))
+def moments() -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and SD of the effects, by sums over a grid of them."""
+    axes = [np.linspace(-5 * sd, 5 * sd, 61) for sd in SD]
+    effects = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    chance = expit(LOG_ODDS + effects @ DESIGN.T)
+    value = stats.binom.logpmf(BUYERS, CUSTOMERS, chance).sum(axis=1)
+    value += stats.norm.logpdf(effects, 0, SD).sum(axis=1)
+    weight = np.exp(value - value.max())
+    weight /= weight.sum()
+    mean = weight @ effects
+    return mean, np.sqrt(weight @ (effects - mean) ** 2)
 
 
 def draws(scale: float, count: int = 4000) -> np.ndarray:
-    return drawn_effect(
-        np.tile(LOG_ODDS, (count, 1)),
-        scale * CUSTOMERS,
-        scale * BUYERS,
-        np.full(count, SET_SD),
-        np.full(count, WINDOW_SD),
-        np.random.default_rng(1),
-    )
+    seen = Seen(np.tile(LOG_ODDS, (count, 1)), DESIGN, scale * CUSTOMERS, scale * BUYERS)
+    return drawn_effects(seen, np.tile(SD, (count, 1)), np.random.default_rng(1))
 
 
 def test_draws_are_those_of_the_posterior() -> None:
-    mean, sd = moments(1.0)
+    mean, sd = moments()
     found = draws(1.0)
-    assert abs(found.mean() - mean) < 4 * sd / np.sqrt(len(found))
-    assert found.std() == pytest.approx(sd, rel=0.05)
+    np.testing.assert_allclose(found.mean(axis=0), mean, atol=4 * sd.max() / len(found) ** 0.5)
+    np.testing.assert_allclose(found.std(axis=0), sd, rtol=0.05)
 
 
 def test_very_many_customers_leave_what_time_does() -> None:
     found = draws(1e5, count=2000)
-    # The level is then known; how much of it is the set's isn't.
-    assert found.std() == pytest.approx(SET_SD * WINDOW_SD / np.hypot(SET_SD, WINDOW_SD), rel=0.06)
+    # Their sum is then known; how much of it is the set's isn't.
+    assert found[:, :2].sum(axis=1).std() < 0.05
+    assert found[:, 0].std() == pytest.approx(SD[0] * SD[1] / np.hypot(SD[0], SD[1]), rel=0.06)
+
+
+def test_a_level_far_from_its_prior_is_found() -> None:
+    """Nearly all buy, where next to none was expected: the climb to the mode has to get there."""
+    seen = Seen(np.full((50, 3), -9.0), DESIGN, 1e4 * np.ones(3), 9e3 * np.ones(3))
+    found = drawn_effects(seen, np.full((50, 3), 3.0), np.random.default_rng(1))
+    chance = expit(-9.0 + found @ DESIGN.T)
+    np.testing.assert_allclose(chance, 0.9, atol=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_a_new_set_sells_as_it_did(
     late = frame[(frame["date"] > END) & (frame["date"] <= "2024-08-27")]
     bought = late.loc[late["product"].isin(best), "customer"].drop_duplicates()
     actual = float(np.isin(found["customer"].to_numpy(), bought).mean())
-    monkeypatch.setattr(scoring, "recent_effect", lambda *given: None)
+    monkeypatch.setattr(scoring, "recent_effects", lambda *given: None)
     blind = bm.propensity(fit, best)
     wide, narrow = (
         float(v.mean("customer").quantile([0.05, 0.95]).diff("quantile").item())
@@ -99,6 +99,6 @@ def test_what_was_not_on_offer_is_no_zero(shop: bm.simulate.SimulatedLog, fit: b
     log = bm.PurchaseLog.from_frame(short, **shop.columns).until(END)
     _, at = scoring.standing(fit, log)
     trained = scoring.windows(fit.spec, fit.data)
-    above = scoring.taken(fit.posterior, "parent_level", 0)
-    given = (fit, trained, log, at, log.positions([new]), fit.posterior, above, {}, 1)
-    assert scoring.recent_effect(*given) is None
+    level = scoring.about_parent(fit.posterior, 0)
+    given = (fit, trained, log, at, log.positions([new]), fit.posterior, level, {}, 1)
+    assert scoring.recent_effects(*given) is None
