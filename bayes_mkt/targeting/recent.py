@@ -1,15 +1,19 @@
 """What is new about a product set that training has not seen: its effects, from recent days.
 
-A new set has a level of its own, e ~ N(0, s_e^2), slopes b_k ~ N(0, s_k^2) about those of the mean
+A new set has a level of its own, e ~ t(0, s_e^2), slopes b_k ~ N(0, s_k^2) about those of the mean
 set, and each of the last windows t before today an effect w_t ~ N(0, s_w^2). The customers of those
 windows, k buyers of n in each cell c, say of them
 
-    p(e, b, w | k) ~ N(e, b, w; 0, S) prod_tc Bin(k_tc; n_tc, logistic(eta_tc + e + w_t + x_c' b)),
+    p(e, b, w | k) ~ p(e) p(b) p(w) prod_tc Bin(k_tc; n_tc, logistic(eta_tc + e + w_t + x_c' b)),
 
-with eta the log-odds of the cell by all else. It is log-concave; one draw of it is taken for each
-draw of the posterior, whose other parameters aren't changed by these days. A draw starts at the
-mode with the spread of the curvature there, and goes some steps of Metropolis and Hastings' rule
-with independent proposals of that kind, with t tails, so that skewness is not lost.
+with eta the log-odds of the cell by all else; one draw is taken for each draw of the posterior,
+whose other parameters aren't changed by these days. A set that someone puts together need not be
+like the catalogue's groups, among which s_e was learned: hence the t distribution, without which
+the windows' effects would take part of what sets it apart.
+
+The t is a normal of random variance, drawn in turns with the effects. Given it the density is
+log-concave: a draw starts at the mode with the spread of the curvature there, and goes some steps
+of Metropolis and Hastings' rule with independent proposals of that kind, with t tails.
 """
 
 from __future__ import annotations
@@ -21,12 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-__all__ = ["Seen", "drawn_effects"]
+__all__ = ["DEGREES", "Seen", "drawn_effects"]
 
 Array = NDArray[Any]
+DEGREES = 4.0  # of the t distribution of the set's level
 NEWTON = 50
-STEPS = 40
-DEGREES = 8.0  # of the proposals' t distribution
+TURNS = 6
+STEPS = 20
+PROPOSED = 8.0  # degrees of freedom of the proposals
 BATCH = 100
 
 
@@ -79,15 +85,28 @@ def drawn_effects(seen: Seen, sd: Array, rng: np.random.Generator) -> Array:
     seen
         What customers bought.
     sd
-        Prior SDs of the effects (draw, effect).
+        Prior scales of the effects (draw, effect): of the first, which has a t distribution of
+        `DEGREES`, and SDs of the others.
     rng
         Source of the draws.
     """
     parts = []
     for first in range(0, len(sd), BATCH):  # bounds memory: draws x rows, draws x effects^2
         own = slice(first, first + BATCH)
-        parts.append(_stepped(seen.take(own), sd[own], rng))
+        parts.append(_in_turns(seen.take(own), sd[own], rng))
     return np.concatenate(parts)
+
+
+def _in_turns(seen: Seen, sd: Array, rng: np.random.Generator) -> Array:
+    """Return effects drawn in turns with the variance of the first one's prior (draw, effect)."""
+    variance = DEGREES / rng.chisquare(DEGREES, size=len(sd))
+    own = sd.copy()
+    for _ in range(TURNS):
+        own[:, 0] = sd[:, 0] * np.sqrt(variance)
+        effects = _stepped(seen, own, rng)
+        size = DEGREES + (effects[:, 0] / sd[:, 0]) ** 2
+        variance = size / rng.chisquare(DEGREES + 1, size=len(sd))
+    return effects
 
 
 def _stepped(seen: Seen, sd: Array, rng: np.random.Generator) -> Array:
@@ -98,9 +117,9 @@ def _stepped(seen: Seen, sd: Array, rng: np.random.Generator) -> Array:
     size = sd.shape[1]
 
     def proposed() -> tuple[Array, Array]:
-        scale = np.sqrt(rng.chisquare(DEGREES, size=len(sd)) / DEGREES)
+        scale = np.sqrt(rng.chisquare(PROPOSED, size=len(sd)) / PROPOSED)
         z = rng.normal(size=sd.shape) / scale[:, None]
-        tail = -0.5 * (DEGREES + size) * np.log1p((z**2).sum(axis=1) / DEGREES)
+        tail = -0.5 * (PROPOSED + size) * np.log1p((z**2).sum(axis=1) / PROPOSED)
         return mode + np.linalg.solve(root, z[..., None])[..., 0], tail
 
     here, tail = proposed()

@@ -20,7 +20,7 @@ from bayes_mkt.targeting.effects import thin
 from bayes_mkt.targeting.events import check_same_events
 from bayes_mkt.targeting.log import PurchaseLog
 from bayes_mkt.targeting.propensity import Propensity
-from bayes_mkt.targeting.recent import Seen, drawn_effects
+from bayes_mkt.targeting.recent import DEGREES, Seen, drawn_effects
 from bayes_mkt.targeting.windows import (
     Windows,
     encode,
@@ -106,7 +106,7 @@ def score_set(
         above, spread = about_parent(posterior, parent)
         found = recent_effects(fit, trained, log, at, items, posterior, (above, spread), data, seed)
         if found is None:
-            effect = rng.normal(size=spread.shape) * spread
+            effect = rng.standard_t(DEGREES, size=spread.shape) * spread
         else:
             effect, slopes = found
             drawn = with_first(drawn, {"slope": slopes})

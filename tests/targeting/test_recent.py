@@ -9,7 +9,7 @@ from scipy.special import expit
 
 import bayes_mkt as bm
 from bayes_mkt.targeting import scoring
-from bayes_mkt.targeting.recent import Seen, drawn_effects
+from bayes_mkt.targeting.recent import DEGREES, Seen, drawn_effects
 
 LOG_ODDS = np.array([-3.0, -1.0, 0.5])
 CUSTOMERS = np.array([40.0, 25.0, 10.0])
@@ -22,11 +22,14 @@ END = "2024-08-13"
 
 def moments() -> tuple[np.ndarray, np.ndarray]:
     """Return mean and SD of the effects, by sums over a grid of them."""
-    axes = [np.linspace(-5 * sd, 5 * sd, 61) for sd in SD]
+    reach = [16, 5, 5]  # the first has the tails of a t distribution
+    axes = [np.linspace(-r * sd, r * sd, 20 * r + 1) for r, sd in zip(reach, SD, strict=True)]
+    axes[1:] = [axis[::2] for axis in axes[1:]]
     effects = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     chance = expit(LOG_ODDS + effects @ DESIGN.T)
     value = stats.binom.logpmf(BUYERS, CUSTOMERS, chance).sum(axis=1)
-    value += stats.norm.logpdf(effects, 0, SD).sum(axis=1)
+    value += stats.t.logpdf(effects[:, 0], DEGREES, 0, SD[0])
+    value += stats.norm.logpdf(effects[:, 1:], 0, SD[1:]).sum(axis=1)
     weight = np.exp(value - value.max())
     weight /= weight.sum()
     mean = weight @ effects
@@ -49,7 +52,14 @@ def test_very_many_customers_leave_what_time_does() -> None:
     found = draws(1e5, count=2000)
     # Their sum is then known; how much of it is the set's isn't.
     assert found[:, :2].sum(axis=1).std() < 0.05
-    assert found[:, 0].std() == pytest.approx(SD[0] * SD[1] / np.hypot(SD[0], SD[1]), rel=0.06)
+    total = np.linspace(-12, 12, 20_001)
+    level = found[:, :2].sum(axis=1).mean()
+    weight = stats.t.pdf(total, DEGREES, 0, SD[0]) * stats.norm.pdf(level - total, 0, SD[1])
+    weight /= weight.sum()
+    mean = weight @ total
+    sd = np.sqrt(weight @ (total - mean) ** 2)
+    assert found[:, 0].mean() == pytest.approx(mean, abs=4 * sd / 2000**0.5)
+    assert found[:, 0].std() == pytest.approx(sd, rel=0.07)
 
 
 def test_a_level_far_from_its_prior_is_found() -> None:
@@ -58,6 +68,14 @@ def test_a_level_far_from_its_prior_is_found() -> None:
     found = drawn_effects(seen, np.full((50, 3), 3.0), np.random.default_rng(1))
     chance = expit(-9.0 + found @ DESIGN.T)
     np.testing.assert_allclose(chance, 0.9, atol=0.02)
+
+
+def test_a_set_unlike_the_catalogue_keeps_what_sets_it_apart() -> None:
+    """Ten SDs from its likes: the window's effect, of the same SD, mustn't take half of it."""
+    seen = Seen(np.full((500, 3), -1.0), DESIGN, 1e4 * np.ones(3), 1e4 * expit(0.0) * np.ones(3))
+    found = drawn_effects(seen, np.full((500, 3), 0.1), np.random.default_rng(1))
+    assert found[:, 0].mean() > 0.9
+    assert abs(found[:, 1].mean()) < 0.1
 
 
 @pytest.fixture(scope="module")
