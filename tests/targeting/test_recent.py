@@ -109,6 +109,27 @@ def test_a_new_set_sells_as_it_did(
     assert abs(float(found.mean()) - actual) < 0.25 * actual
 
 
+def test_a_set_of_everything_is_calibrated(
+    shop: bm.simulate.SimulatedLog, fit: bm.Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All products as one set, far from any of training in level and in what tells buyers apart."""
+    frame = shop.frame
+    every = frame["product"].unique().tolist()
+    late = frame[(frame["date"] > END) & (frame["date"] <= "2024-08-27")]
+    found = bm.propensity(fit, every)
+    monkeypatch.setattr(scoring, "recent_effects", lambda *given: None)
+    blind = bm.propensity(fit, every)
+    errors = []
+    for chance in (found, blind):
+        mean = chance.mean(("chain", "draw"))
+        bought = np.isin(chance["customer"].to_numpy(), late["customer"].unique())
+        parts = np.array_split(np.argsort(mean.to_numpy()), 4)
+        gaps = [float(mean[part].mean()) - bought[part].mean() for part in parts]
+        errors.append(float(np.mean(np.abs(gaps))))
+    assert errors[0] < 0.05
+    assert errors[0] < errors[1]
+
+
 def test_what_was_not_on_offer_is_no_zero(shop: bm.simulate.SimulatedLog, fit: bm.Fit) -> None:
     """A product first sold within the last days keeps the level of its likes."""
     new, frame = str(shop.catalogue["product"].iloc[0]), shop.frame
