@@ -31,8 +31,6 @@ def test_effects_that_are_alike_are_drawn_together(uplift_fit: bm.Fit) -> None:
     camp = bm.Campaign.from_frame(alike.frame, **alike.columns | {"revenue": None}, bins=4)
     fit = bm.fit(bm.Uplift(), camp, seed=1, chains=4, progress=False)
     assert differences(fit) < 0.07 < 0.3 < differences(uplift_fit)
-    scales = [float(f.posterior["uplift_scale"].median()) for f in (fit, uplift_fit)]
-    assert scales[0] < 0.12 < scales[1]
 
 
 def differences(fit: bm.Fit) -> float:
