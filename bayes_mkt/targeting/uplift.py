@@ -208,9 +208,13 @@ class Uplift:
         count = len(Cells.of(campaign).codes) if cells is None else cells
         return count * len(campaign.encoding.columns) > LARGE
 
-    def draws_wanted(self, campaign: Campaign, ess: float) -> int | None:
-        """Return None: weights are even, and sampling until `ess` is reached is enough."""
-        return None
+    def sampling_wanted(self, campaign: Campaign, ess: float) -> dict[str, Any]:
+        """Return the effective draws that leave `ess` once they are weighted.
+
+        Half as many again where the likelihood is expanded: uneven weights, and the draws that
+        aren't weighted, take up to a third.
+        """
+        return {"target_ess": 1.5 * ess} if self.expands(campaign) else {}
 
     def corrected(self, campaign: Campaign, draws: xr.DataTree, seed: int) -> xr.DataTree:
         """Return draws of an expanded likelihood resampled for the exact one; others as they are.
