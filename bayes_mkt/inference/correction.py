@@ -36,9 +36,9 @@ def corrected(
     """Return draws under an expanded likelihood, resampled by the ratio of the exact one to it.
 
     `weighed` draws are weighted, evenly spaced within chains; if they are worth fewer than 600, as
-    many more, up to 8,000, as seem to make them worth 2,500. Where k-hat is too large the draws stay
-    as they are, and the verdict on them fails; so do draws whose own verdict fails before, which are
-    not weighted at all: one set of weights for all chains would hide that they disagree.
+    many more, up to 8,000, as seem to make them worth 2,500. Where k-hat is too large the draws
+    stay as they are, and the verdict on them fails; so do draws whose own verdict fails before,
+    which are not weighted at all: one set of weights for all chains would hide that they disagree.
 
     Parameters
     ----------
