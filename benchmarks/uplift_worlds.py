@@ -109,11 +109,15 @@ def chances(fit: bm.Fit, kind: str, count: int, seed: int) -> Iterator[Array]:
     for _ in range(count):
         one = draws.isel(sample=int(rng.integers(draws.sizes["sample"])))
         own = one["arm_uplift"].transpose("column", "arm").to_numpy()
-        lift = one["uplift"].to_numpy()[:, None] + own
+        baseline = one["baseline"].to_numpy()
+        slope = one["uplift_slope"].to_numpy()
+        lift = one["uplift"].to_numpy()[:, None] + own + baseline[:, None] * slope
         if kind != "experiment":
             shared, apart = (sd[place, None] for sd in spreads(kind, len(groups), rng))
             lift = shared * rng.normal(size=(len(place), 1)) + apart * rng.normal(size=own.shape)
-        base = float(one["intercept"]) + design @ one["baseline"].to_numpy()
+        if kind == "prior":
+            lift = lift + baseline[:, None] * drawn("uplift_slope", own.shape[1], rng)
+        base = float(one["intercept"]) + design @ baseline
         effects = one["arm_effect"].to_numpy() + design @ lift
         yield expit(np.column_stack([base, base[:, None] + effects]))
 

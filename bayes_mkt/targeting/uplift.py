@@ -42,6 +42,7 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "intercept": Prior("Normal", mu=0.0, sigma=5.0),
         "arm_effect": Prior("Normal", mu=0.0, sigma=2.5),
         "baseline_sd": Prior("HalfNormal", sigma=1.0),
+        "uplift_slope": Prior("Normal", mu=0.0, sigma=0.3),
         "uplift_scale": Prior("HalfNormal", sigma=0.25),
         "uplift_local": Prior("HalfStudentT", nu=3.0, sigma=1.0),
         "arm_local": Prior("HalfStudentT", nu=3.0, sigma=1.0),
@@ -66,7 +67,8 @@ class Uplift:
 
         logit P(y = 1 | x, a) = intercept + x' baseline + [a > 0] (arm_effect_a + x' uplift_a)
         baseline_k ~ N(0, baseline_sd_g(k)),
-        uplift_ka = uplift_k + own_ka,  uplift_k ~ N(0, uplift_sd_g(k)),  own_ka ~ N(0, arm_sd_g(k))
+        uplift_ka = uplift_slope_a baseline_k + uplift_k + own_ka,
+        uplift_k ~ N(0, uplift_sd_g(k)),  own_ka ~ N(0, arm_sd_g(k))
         uplift_sd_g = uplift_scale / sqrt(G) uplift_local_g,
         arm_sd_g = uplift_scale / sqrt(G) arm_local_g
 
@@ -74,7 +76,10 @@ class Uplift:
     Arms share `uplift_k`, and differ by `own_ka` (left out where there is one treatment). One scale
     says how much the campaign's effect differs between customers at all, in log-odds and whatever
     the number of features; it may be near zero, and then no feature matters. Local factors say
-    whose part is large.
+    whose part is large. `uplift_slope_a` is how much an arm's effect grows with how likely the
+    customer is to respond anyhow: 0 where it is constant in log-odds; where it is constant in
+    probability, below 0 (0.3 for 5 points on top of 10 %), and one number stands for what many
+    features would have to learn.
 
     Parameters
     ----------
@@ -113,6 +118,8 @@ class Uplift:
     Gelman, Carlin, Stern, Dunson, Vehtari, Rubin (2013), Bayesian Data Analysis, ch. 8 and 16.
     Hahn, Murray, Carvalho (2020), Bayesian regression tree models for causal inference: separate
     shrinkage of baseline and effect.
+    Kent, Paulus, van Klaveren et al. (2020), The predictive approaches to treatment effect
+    heterogeneity (PATH) statement: effects by baseline risk.
     Piironen, Vehtari (2017), Sparsity information and regularization in the horseshoe and other
     shrinkage priors: one global scale, local factors.
 
@@ -254,7 +261,7 @@ def _effects(spec: Uplift, campaign: Campaign, name: str, sd: str) -> Tensor:
     return pm.Normal(name, 0.0, spread[_group(campaign)], dims="column")
 
 
-def _modification(spec: Uplift, campaign: Campaign) -> Tensor:
+def _modification(spec: Uplift, campaign: Campaign, baseline: Tensor) -> Tensor:
     """Return how each column changes each arm's effect (column, arm)."""
     arms, group = len(campaign.treatments), _group(campaign)
     size = len(set(campaign.encoding.groups))
@@ -262,7 +269,8 @@ def _modification(spec: Uplift, campaign: Campaign) -> Tensor:
     local = spec.prior_of("uplift_local").variable("uplift_local", dims="group")
     spread = pm.Deterministic("uplift_sd", scale * local, dims="group")
     shared = pm.Normal("uplift", 0.0, spread[group], dims="column")
-    by_arm = pt.broadcast_to(shared[:, None], (len(group), arms))
+    slope = spec.prior_of("uplift_slope").variable("uplift_slope", dims="arm")
+    by_arm = shared[:, None] + baseline[:, None] * slope[None, :]
     if arms == 1:
         return by_arm
     local = spec.prior_of("arm_local").variable("arm_local", dims="group")
@@ -279,7 +287,7 @@ def _coefficients(spec: Uplift, campaign: Campaign) -> Tensor:
     if not campaign.encoding.columns:
         return pt.concatenate([control[None], effect])
     baseline = _effects(spec, campaign, "baseline", "baseline_sd")
-    by_arm = _modification(spec, campaign)
+    by_arm = _modification(spec, campaign, baseline)
     return pt.concatenate([control[None], effect, baseline, by_arm.ravel()])
 
 
