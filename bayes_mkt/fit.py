@@ -60,8 +60,8 @@ class Spec(Protocol):
 class Corrected(Protocol):
     """A specification whose model may stand for a costlier one: its draws are put right."""
 
-    def draws_wanted(self, data: Any, ess: float) -> int | None:
-        """Return draws of each chain that are worth `ess` once put right; None: no opinion."""
+    def sampling_wanted(self, data: Any, ess: float) -> dict[str, Any]:
+        """Return settings of `sample` whose draws are worth `ess` once put right."""
 
     def corrected(self, data: Any, draws: xr.DataTree, seed: int) -> xr.DataTree:
         """Return draws of the costlier model, from those of the one that was built."""
@@ -216,7 +216,7 @@ def fit(
     """
     settings = Settings(seed=seed, **options)
     if isinstance(spec, Corrected) and settings.draws is None:
-        settings = replace(settings, draws=spec.draws_wanted(data, settings.target_ess))
+        settings = replace(settings, **spec.sampling_wanted(data, settings.target_ess))
     model = spec.build(data)
     names = [v.name for v in (*model.free_RVs, *model.deterministics)]
     kept = [name for name in names if name not in spec.on_demand]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import xarray as xr
 
 import bayes_mkt as bm
 from bayes_mkt import seeds
-from benchmarks.environment import described, real_data, write
+from benchmarks.environment import RESULTS, described, real_data, write
 from benchmarks.other_libraries import run
 
 FEATURES = ["recency", "history", "mens", "womens", "zip_code", "newbie", "channel"]
@@ -40,7 +41,8 @@ def measure(
     nulls
         Random permutations of the arms, each with a split of its own.
     peers
-        Whether causalml's and EconML's learners are fitted to the same halves.
+        Whether causalml's and EconML's learners are fitted to the same halves. Else the result
+        keeps those of the last run, if that had the same halves.
     seed
         From which all seeds follow.
     data
@@ -58,7 +60,7 @@ def measure(
         rows.append(found)
         cases += bins
         print(index, {k: round(v, 5) for k, v in found.items()}, flush=True)
-    others = judge_peers(frame, halves) if peers else {}
+    others = judge_peers(frame, halves) if peers else earlier_peers(splits, seed)
     empty = [null(frame, seeds.integer(seed, f"hillstrom null {index}")) for index in range(nulls)]
     result = {
         **described(
@@ -172,6 +174,16 @@ def judge_peers(
         found[name]["mean absolute error by fifth"] = float(np.mean(errors))
         print(name, found[name], flush=True)
     return found
+
+
+def earlier_peers(splits: int, seed: int) -> dict[str, Any]:
+    """Return the peers of the result on disk, with its date, if they had the same halves."""
+    path = RESULTS / "uplift_hillstrom.json"
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    same = f"--splits {splits} " in earlier.get("command", "") and earlier["command"].endswith(
+        f"--seed {seed}"
+    )
+    return {"of": earlier["date"], **earlier["peers"]} if same and earlier["peers"] else {}
 
 
 def bin_error(effect: xr.DataArray, test: bm.Campaign) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
@@ -25,13 +26,24 @@ from benchmarks.uplift_hillstrom import SPEC, prepared, read
 
 Array = NDArray[Any]
 BINS = 5
-SPREADS = ("uplift_sd", "arm_sd")
+# Spreads of how features change the e-mails' effects (log-odds): of all features, or of two.
+STATED = {"none": 0.0, "weak": 0.03, "two features": 0.12, "moderate": 0.12}
+# Of the same median, and never near zero: worlds like the experiment's that the default prior of
+# the model didn't shape.
+WIDE = bm.Uplift(
+    outcome="visit",
+    priors={
+        "uplift_scale": bm.Prior("LogNormal", mu=-1.5, sigma=0.01),
+        "uplift_local": bm.Prior("LogNormal", mu=0.0, sigma=0.8),
+        "arm_local": bm.Prior("LogNormal", mu=0.0, sigma=0.8),
+    },
+)
 
 
 def measure(
     *,
     worlds: int = 10,
-    splits: int = 10,
+    splits: int = 4,
     prior_worlds: int = 30,
     seed: int = 1,
     data: Path | None = None,
@@ -42,9 +54,11 @@ def measure(
     Parameters
     ----------
     worlds
-        Whose coefficients are a draw of the posterior of the real experiment, all of it.
+        Of each kind of stated spreads, one half each; and, with `splits` halves each, whose
+        coefficients are a draw of the posterior of the real experiment, all of it, under a prior
+        that isn't the default.
     splits
-        Random halves of each of these, as `uplift_hillstrom` takes of the real one.
+        Random halves of these.
     prior_worlds
         Whose effects of the e-mails, and their spreads, are drawn from the prior; one half each.
         Here 90 % intervals hold 90 % of the truths, unless the model or the comparison is wrong.
@@ -57,15 +71,16 @@ def measure(
     """
     frame = prepared(pd.read_parquet(real_data(data, "hillstrom/hillstrom.parquet")))
     campaign = read(frame)
-    fit = bm.fit(SPEC, campaign, seed=seeds.integer(seed, "uplift worlds"), progress=False)
+    fit = bm.fit(WIDE, campaign, seed=seeds.integer(seed, "uplift worlds"), progress=False)
     rows = []
-    plan = [("posterior", worlds, splits), ("prior", prior_worlds, 1)]
+    plan = [("experiment", worlds, splits), ("prior", prior_worlds, 1)]
+    plan += [(kind, worlds, 1) for kind in STATED]
     for kind, count, halves in plan:
         for world, chance in enumerate(chances(fit, kind, count, seed)):
-            drawn = simulated(frame, campaign, chance, seeds.integer(seed, f"{kind} {world}"))
+            sent = simulated(frame, campaign, chance, seeds.integer(seed, f"{kind} {world}"))
             for index in range(halves):
                 own = seeds.integer(seed, f"{kind} {world} half {index}")
-                rows.append({"from": kind, "world": world, **judged(drawn, chance, own)})
+                rows.append({"from": kind, "world": world, **judged(sent, chance, own)})
                 print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
     result = {
@@ -77,7 +92,7 @@ def measure(
         "question": "90 % intervals of uplift by fifth and arm: of observed - predicted that hold "
         "0, and of predicted that hold the truth; error: truth - predicted, mean over arms",
         "summary": {kind: summary(part) for kind, part in table.groupby("from")},
-        "held_by_world_of_posterior": table[table["from"] == "posterior"]
+        "held_by_world_of_experiment": table[table["from"] == "experiment"]
         .groupby("world")["held"].sum().tolist(),
         "rows": rows,
     }  # fmt: skip
@@ -94,17 +109,37 @@ def chances(fit: bm.Fit, kind: str, count: int, seed: int) -> Iterator[Array]:
     for _ in range(count):
         one = draws.isel(sample=int(rng.integers(draws.sizes["sample"])))
         own = one["arm_uplift"].transpose("column", "arm").to_numpy()
-        lift = one["uplift"].to_numpy()[:, None] + own
+        baseline = one["baseline"].to_numpy()
+        slope = one["uplift_slope"].to_numpy()
+        lift = one["uplift"].to_numpy()[:, None] + own + baseline[:, None] * slope
+        if kind != "experiment":
+            shared, apart = (sd[place, None] for sd in spreads(kind, len(groups), rng))
+            lift = shared * rng.normal(size=(len(place), 1)) + apart * rng.normal(size=own.shape)
         if kind == "prior":
-            shared, apart = (
-                np.exp(rng.normal(prior["mu"], prior["sigma"], len(groups)))[place]
-                for prior in (dict(SPEC.prior_of(name).parameters) for name in SPREADS)
-            )
-            lift = (shared * rng.normal(size=len(place)))[:, None]
-            lift = lift + apart[:, None] * rng.normal(size=own.shape)
-        base = float(one["intercept"]) + design @ one["baseline"].to_numpy()
+            lift = lift + baseline[:, None] * drawn("uplift_slope", own.shape[1], rng)
+        base = float(one["intercept"]) + design @ baseline
         effects = one["arm_effect"].to_numpy() + design @ lift
         yield expit(np.column_stack([base, base[:, None] + effects]))
+
+
+def spreads(kind: str, features: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return SDs of the effects that e-mails share and of each one's own, by feature."""
+    if kind == "prior":
+        scale = drawn("uplift_scale", 1, rng) / np.sqrt(features)
+        shared, apart = (drawn(f"{name}_local", features, rng) for name in ("uplift", "arm"))
+        return scale * shared, scale * apart
+    shared, apart = np.full((2, features), STATED[kind])
+    if kind == "two features":
+        shared[np.arange(features) != rng.integers(features)] = 0.0
+        apart[np.arange(features) != rng.integers(features)] = 0.0
+    return shared, apart
+
+
+def drawn(name: str, size: int, rng: np.random.Generator) -> Array:
+    """Return draws of a variable's default prior (size,)."""
+    prior = SPEC.prior_of(name)
+    variable = getattr(pm, prior.dist).dist(**dict(prior.parameters), shape=size)
+    return np.asarray(pm.draw(variable, random_seed=rng))
 
 
 def simulated(frame: pd.DataFrame, campaign: bm.Campaign, chance: Array, seed: int) -> pd.DataFrame:

@@ -21,21 +21,24 @@ from bayes_mkt.inference.psis import (
 
 __all__ = ["corrected"]
 
-WEIGHED: Final = 1000  # draws at first
+WEIGHED: Final = 1000
 MOST: Final = 8000
 ENOUGH: Final = 600  # effective draws
 WORTH: Final = 2500  # effective draws that are aimed at
 
 
 def corrected(
-    draws: xr.DataTree, log_ratios: Callable[[xr.Dataset], np.ndarray], seed: int
+    draws: xr.DataTree,
+    log_ratios: Callable[[xr.Dataset], np.ndarray],
+    seed: int,
+    weighed: int = WEIGHED,
 ) -> xr.DataTree:
     """Return draws under an expanded likelihood, resampled by the ratio of the exact one to it.
 
-    1,000 draws are weighted, evenly spaced within chains; if they are worth fewer than 600, as many
-    more, up to 8,000, as seem to make them worth 2,500. Where k-hat is too large the draws stay as
-    they are, and the verdict on them fails; so do draws whose own verdict fails before, which are
-    not weighted at all: one set of weights for all chains would hide that they disagree.
+    `weighed` draws are weighted, evenly spaced within chains; if they are worth fewer than 600, as
+    many more, up to 8,000, as seem to make them worth 2,500. Where k-hat is too large the draws
+    stay as they are, and the verdict on them fails; so do draws whose own verdict fails before,
+    which are not weighted at all: one set of weights for all chains would hide that they disagree.
 
     Parameters
     ----------
@@ -46,17 +49,19 @@ def corrected(
         constant.
     seed
         Of the resampling.
+    weighed
+        Draws at first: the fewer, the less their spacing leaves of the effective ones.
     """
     if not diagnose(draws).ok:
         return draws
     sizes = draws["posterior"].sizes
     posterior = draws["posterior"].to_dataset()
     found = np.full((sizes["chain"], sizes["draw"]), np.nan)
-    kept = _spaced(sizes, WEIGHED)
+    kept = _spaced(sizes, weighed)
     found[:, kept] = log_ratios(posterior.isel(draw=kept)).reshape(sizes["chain"], -1)
     effective = effective_size(smoothed(found[:, kept].ravel())[0])
     if effective < ENOUGH:
-        wanted = min(WEIGHED * WORTH / effective, MOST)
+        wanted = min(weighed * WORTH / effective, MOST)
         kept = np.union1d(kept, _spaced(sizes, int(wanted)))
     more = kept[np.isnan(found[0, kept])]
     if len(more):

@@ -29,6 +29,7 @@ __all__ = ["Expansion", "Rows", "corrected", "expansion"]
 Array = NDArray[Any]
 BLOCK = 2**22  # numbers of a design matrix that are held at a time
 FIRST = 40_000  # rows that the search for the mode begins with
+WEIGHED = 2000  # draws
 MOST = 60  # steps
 
 
@@ -210,7 +211,7 @@ def corrected(draws: xr.DataTree, campaign: Campaign, outcome: str, seed: int) -
         theta = coefficients(posterior, campaign)
         return rows.log_likelihood(theta) - found(theta)
 
-    return correction.corrected(draws, log_ratios, seed)
+    return correction.corrected(draws, log_ratios, seed, weighed=WEIGHED)
 
 
 def _groups(rows: Rows) -> Array:

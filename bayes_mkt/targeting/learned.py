@@ -109,8 +109,9 @@ def coefficients(posterior: xr.Dataset, campaign: Campaign) -> Array:
         return flat("coefficient", ["coefficient_name"])
     parts = [flat("intercept", [])[:, None], flat("arm_effect", ["arm"])]
     if campaign.encoding.columns:
-        lift = np.repeat(flat("uplift", ["column"])[:, :, None], arms, axis=2)
+        slope, baseline = flat("uplift_slope", ["arm"]), flat("baseline", ["column"])
+        lift = flat("uplift", ["column"])[:, :, None] + baseline[:, :, None] * slope[:, None, :]
         if arms > 1:
             lift = lift + flat("arm_uplift", ["column", "arm"])
-        parts += [flat("baseline", ["column"]), lift.reshape(len(lift), -1)]
+        parts += [baseline, lift.reshape(len(lift), -1)]
     return np.concatenate(parts, axis=1)

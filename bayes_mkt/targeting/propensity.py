@@ -71,8 +71,9 @@ class Propensity:
         spend_level_s ~ N(spend_intercept + m_s' spend_attribute_effect, spend_set_sd)
 
     with spend_slope_sk ~ N(spend_feature_k, spend_slope_sd_g(k)) if `spend_slopes`, else
-    spend_feature_k itself. A set that the model has never seen, of new products even, has its
-    attributes' part, its parent's, and fresh draws of the rest.
+    spend_feature_k itself. A set that the model has never seen has its attributes' part and its
+    parent's; the rest of its level and its slopes are drawn given who bought of it in the last
+    windows of the log, or afresh if nothing of it was sold before these.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from bayes_mkt.targeting.effects import thin
 from bayes_mkt.targeting.events import check_same_events
 from bayes_mkt.targeting.log import PurchaseLog
 from bayes_mkt.targeting.propensity import Propensity
-from bayes_mkt.targeting.recent import drawn_effect
+from bayes_mkt.targeting.recent import DEGREES, Seen, drawn_effects
 from bayes_mkt.targeting.windows import (
     Windows,
     encode,
@@ -77,8 +77,8 @@ def score_set(
     ----------
     items
         Positions of the products. If they are a set of the training, its own effects are used;
-        else effects of a new set are drawn: its level from how it sold in the last days of the log,
-        if any of it was sold before these, and from its population if not.
+        else effects of a new set are drawn: its level and slopes given who bought of it in the last
+        windows of the log, if any of it was sold before these, and from their population if not.
     """
     trained = windows(fit.spec, fit.data)
     lines = Lines.of(log, items, fit.spec.level)
@@ -103,10 +103,13 @@ def score_set(
         drawn, level = posterior, taken(posterior, "set_level", place) + moved
     else:
         drawn = fresh(posterior, trained.encoding.groups, own[0], rng)
-        above = parent_level_of(posterior, parent, rng)
-        effect = recent_effect(fit, trained, log, at, items, drawn, above, data, seed)
-        if effect is None:
-            effect = normal(posterior, "set_sd", rng)
+        above, spread = about_parent(posterior, parent)
+        found = recent_effects(fit, trained, log, at, items, posterior, (above, spread), data, seed)
+        if found is None:
+            effect = rng.standard_t(DEGREES, size=spread.shape) * spread
+        else:
+            effect, slopes = found
+            drawn = with_first(drawn, {"slope": slopes})
         level = above + shift(posterior, own[0]) + effect
     drawn = with_first(drawn, {"window_level": level + normal(posterior, "window_sd", rng)})
     parts = [
@@ -132,59 +135,96 @@ def standardised(
     return np.nan_to_num((own - trained.center) / trained.scale)[None]
 
 
-def recent_effect(
+def recent_effects(
     fit: Fit,
     trained: Windows,
     log: PurchaseLog,
     at: Standing,
     items: Array,
-    drawn: xr.Dataset,
-    above: Array,
+    posterior: xr.Dataset,
+    own_level: tuple[Array, Array],
     data: dict[str, Array],
     seed: int,
-) -> Array | None:
-    """Return a new set's own part of its level, as the last days before `at` have it.
+) -> tuple[Array, Array] | None:
+    """Return a new set's part of its level (chain, draw), and its slopes (chain, draw, column).
 
-    None for a set of which nothing was sold before those days: it may not have been on offer.
+    They are drawn as if its last windows, as many as training has of a set, had been part of it,
+    with all that sets share as training left it. Windows before which nothing of the set was sold
+    are left out, because it may not have been on offer; None if all are.
 
     Parameters
     ----------
-    drawn
-        Draws whose first set has the slopes of the new one.
-    above
-        Its parent's level (chain, draw).
+    posterior
+        Draws of the fit.
+    own_level
+        Mean of its level without attributes, and SD about it (chain, draw).
     data
         Those of the evaluation at `at`.
     """
-    lines, horizon = Lines.of(log, items, fit.spec.level), fit.spec.horizon
-    before = standing_at(fit.spec, log, at.day - horizon)
-    if not (lines.day <= before.day).any():
+    lines, spec = Lines.of(log, items, fit.spec.level), fit.spec
+    days = [at.day - spec.horizon * (j + 1) for j in range(spec.dates)]
+    days = [day for day in days if (lines.day <= day).any()]
+    if not days:
         return None
-    cell, bought = cells(trained, before, lines), before.outcomes(lines, horizon)[0]
+    center = posterior["feature_effect"].transpose(*SAMPLE, "column").to_numpy()
+    mean = with_first(posterior, {"slope": center})
+    parts = []
+    for day in days:
+        before = standing_at(spec, log, day)
+        own = data | {"attributes": standardised(trained, log, items, lines, before)}
+        level = own_level[0] + shift(posterior, own["attributes"][0])
+        bare = with_first(mean, {"window_level": level})
+        cell, bought = cells(trained, before, lines), before.outcomes(lines, spec.horizon)[0]
+        parts.append(seen_of(fit, bare, own, cell, cell[bought]))
+    sd = np.stack([own_level[1], *[sd_of(posterior, "window_sd")] * len(days)], axis=-1)
+    slopes = sds_of(posterior, "slope_sd", trained.encoding.groups)
+    sds = np.concatenate([sd, slopes], axis=-1)
+    rng = seeds.generator(seed, "effects of a new set")
+    flat = drawn_effects(joined(parts), sds.reshape(-1, sds.shape[-1]), rng)
+    found = flat.reshape(sds.shape)
+    return found[..., 0], center + found[..., 1 + len(days) :]
+
+
+def seen_of(fit: Fit, bare: xr.Dataset, data: dict[str, Array], cell: Array, buyers: Array) -> Seen:
+    """Return what the customers of one window bought, by the cells that they (and buyers) are in.
+
+    The design holds the feature's columns only; `bare` are draws without effects of the first set.
+    """
     size = len(data["design"])
     seen = np.bincount(cell, minlength=size)
     used = np.flatnonzero(seen)
-    own = data | {"attributes": standardised(trained, log, items, lines, before)}
-    bare = with_first(drawn, {"window_level": above + shift(drawn, own["attributes"][0])})
-    parts = fit.target.evaluate(bare, ["probability"], data=[own])
+    parts = fit.target.evaluate(bare, ["probability"], data=[data])
     chance = np.concatenate([found["probability"][:, used, 0] for _, (found,) in parts])
-    effect = drawn_effect(
-        logit(np.clip(chance, 1e-12, 1 - 1e-12)),
-        seen[used],
-        np.bincount(cell[bought], minlength=size)[used],
-        drawn["set_sd"].transpose(*SAMPLE).to_numpy().ravel(),
-        drawn["window_sd"].transpose(*SAMPLE).to_numpy().ravel(),
-        seeds.generator(seed, "level of a new set"),
+    return Seen(
+        log_odds=logit(np.clip(chance, 1e-12, 1 - 1e-12)),
+        design=data["design"][used],
+        customers=seen[used],
+        buyers=np.bincount(buyers, minlength=size)[used],
     )
-    return effect.reshape(above.shape)
 
 
-def parent_level_of(posterior: xr.Dataset, parent: int, rng: np.random.Generator) -> Array:
-    """Return draws of a parent's level (chain, draw); of one not seen in training, new ones."""
+def joined(parts: list[Seen]) -> Seen:
+    """Return several windows as one: effects of the set, of each window, of the columns."""
+    windows_of = np.repeat(np.eye(len(parts)), [len(p.design) for p in parts], axis=0)
+    columns = np.concatenate([p.design for p in parts])
+    return Seen(
+        log_odds=np.concatenate([p.log_odds for p in parts], axis=1),
+        design=np.column_stack([np.ones(len(columns)), windows_of, columns]),
+        customers=np.concatenate([p.customers for p in parts]),
+        buyers=np.concatenate([p.buyers for p in parts]),
+    )
+
+
+def about_parent(posterior: xr.Dataset, parent: int) -> tuple[Array, Array]:
+    """Return the mean of a new set's level, and the SD about it (chain, draw).
+
+    A parent that training hasn't seen has an effect of its own, which is in the SD.
+    """
+    spread = sd_of(posterior, "set_sd")
     if parent >= 0:
-        return taken(posterior, "parent_level", parent)
+        return taken(posterior, "parent_level", parent), spread
     intercept = posterior["intercept"].transpose(*SAMPLE).to_numpy()
-    return np.asarray(intercept + normal(posterior, "parent_sd", rng))
+    return np.asarray(intercept), np.hypot(spread, sd_of(posterior, "parent_sd"))
 
 
 def taken(posterior: xr.Dataset, name: str, place: int) -> Array:
@@ -200,8 +240,20 @@ def shift(posterior: xr.Dataset, attributes: Array, name: str = "attribute_effec
 
 def normal(posterior: xr.Dataset, sd: str, rng: np.random.Generator) -> Array:
     """Return a normal variate of each draw's SD (chain, draw)."""
-    spread = posterior[sd].transpose(*SAMPLE).to_numpy()
+    spread = sd_of(posterior, sd)
     return np.asarray(rng.normal(size=spread.shape) * spread)
+
+
+def sd_of(posterior: xr.Dataset, name: str) -> Array:
+    """Return draws of a spread (chain, draw)."""
+    return np.asarray(posterior[name].transpose(*SAMPLE).to_numpy())
+
+
+def sds_of(posterior: xr.Dataset, name: str, column_groups: tuple[str, ...]) -> Array:
+    """Return draws of the spread of each column's effects (chain, draw, column)."""
+    groups = [str(g) for g in posterior["group"].to_numpy()]
+    spread = posterior[name].transpose(*SAMPLE, "group").to_numpy()
+    return np.asarray(spread[..., [groups.index(group) for group in column_groups]])
 
 
 def set_position(fit: Fit, trained: Windows, log: PurchaseLog, items: Array) -> int:
@@ -232,12 +284,10 @@ def fresh(
     level = posterior["spend_intercept"].transpose(*SAMPLE).to_numpy()
     level = level + shift(posterior, attributes, "spend_attribute_effect")
     values = {"spend_level": level + normal(posterior, "spend_set_sd", rng)}
-    groups = [str(g) for g in posterior["group"].to_numpy()]
-    own = [groups.index(group) for group in column_groups]
     for name, mean in {"slope": "feature_effect", "spend_slope": "spend_feature"}.items():
         if name in posterior:
             center = posterior[mean].transpose(*SAMPLE, "column").to_numpy()
-            spread = posterior[f"{name}_sd"].transpose(*SAMPLE, "group").to_numpy()[..., own]
+            spread = sds_of(posterior, f"{name}_sd", column_groups)
             values[name] = center + rng.normal(size=center.shape) * spread
     return with_first(posterior, values)
 

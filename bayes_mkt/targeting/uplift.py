@@ -42,8 +42,10 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "intercept": Prior("Normal", mu=0.0, sigma=5.0),
         "arm_effect": Prior("Normal", mu=0.0, sigma=2.5),
         "baseline_sd": Prior("HalfNormal", sigma=1.0),
-        "uplift_sd": Prior("LogNormal", mu=-2.5, sigma=0.8),
-        "arm_sd": Prior("LogNormal", mu=-2.5, sigma=0.8),
+        "uplift_slope": Prior("Normal", mu=0.0, sigma=0.3),
+        "uplift_scale": Prior("HalfNormal", sigma=0.25),
+        "uplift_local": Prior("HalfStudentT", nu=3.0, sigma=1.0),
+        "arm_local": Prior("HalfStudentT", nu=3.0, sigma=1.0),
         "spend_intercept": Prior("Normal", mu=0.0, sigma=1.0),
         "spend_arm_effect": Prior("Normal", mu=0.0, sigma=1.0),
         "spend_sd": Prior("HalfNormal", sigma=0.3),
@@ -65,11 +67,19 @@ class Uplift:
 
         logit P(y = 1 | x, a) = intercept + x' baseline + [a > 0] (arm_effect_a + x' uplift_a)
         baseline_k ~ N(0, baseline_sd_g(k)),
-        uplift_ka = uplift_k + own_ka,  uplift_k ~ N(0, uplift_sd_g(k)),  own_ka ~ N(0, arm_sd_g(k))
+        uplift_ka = uplift_slope_a baseline_k + uplift_k + own_ka,
+        uplift_k ~ N(0, uplift_sd_g(k)),  own_ka ~ N(0, arm_sd_g(k))
+        uplift_sd_g = uplift_scale / sqrt(G) uplift_local_g,
+        arm_sd_g = uplift_scale / sqrt(G) arm_local_g
 
-    where g(k) is the feature of column k; a numeric feature's slope is a group of its own. Arms
-    share `uplift_k`, and differ by `own_ka` (left out where there is one treatment). The priors
-    shrink effects of the campaign more than the baseline.
+    where g(k) is the feature of column k, of G; a numeric feature's slope is a group of its own.
+    Arms share `uplift_k`, and differ by `own_ka` (left out where there is one treatment). One scale
+    says how much the campaign's effect differs between customers at all, in log-odds and whatever
+    the number of features; it may be near zero, and then no feature matters. Local factors say
+    whose part is large. `uplift_slope_a` is how much an arm's effect grows with how likely the
+    customer is to respond anyhow: 0 where it is constant in log-odds; where it is constant in
+    probability, below 0 (0.3 for 5 points on top of 10 %), and one number stands for what many
+    features would have to learn.
 
     Parameters
     ----------
@@ -108,6 +118,10 @@ class Uplift:
     Gelman, Carlin, Stern, Dunson, Vehtari, Rubin (2013), Bayesian Data Analysis, ch. 8 and 16.
     Hahn, Murray, Carvalho (2020), Bayesian regression tree models for causal inference: separate
     shrinkage of baseline and effect.
+    Kent, Paulus, van Klaveren et al. (2020), The predictive approaches to treatment effect
+    heterogeneity (PATH) statement: effects by baseline risk.
+    Piironen, Vehtari (2017), Sparsity information and regularization in the horseshoe and other
+    shrinkage priors: one global scale, local factors.
 
     Examples
     --------
@@ -201,9 +215,13 @@ class Uplift:
         count = len(Cells.of(campaign).codes) if cells is None else cells
         return count * len(campaign.encoding.columns) > LARGE
 
-    def draws_wanted(self, campaign: Campaign, ess: float) -> int | None:
-        """Return None: weights are even, and sampling until `ess` is reached is enough."""
-        return None
+    def sampling_wanted(self, campaign: Campaign, ess: float) -> dict[str, Any]:
+        """Return the effective draws that leave `ess` once they are weighted.
+
+        Half as many again where the likelihood is expanded: uneven weights, and the draws that
+        aren't weighted, take up to a third.
+        """
+        return {"target_ess": 1.5 * ess} if self.expands(campaign) else {}
 
     def corrected(self, campaign: Campaign, draws: xr.DataTree, seed: int) -> xr.DataTree:
         """Return draws of an expanded likelihood resampled for the exact one; others as they are.
@@ -231,12 +249,33 @@ def _coords(campaign: Campaign) -> dict[str, Any]:
     }
 
 
+def _group(campaign: Campaign) -> np.ndarray:
+    """Return the group of each column of the design (column,)."""
+    groups = list(dict.fromkeys(campaign.encoding.groups))
+    return np.array([groups.index(g) for g in campaign.encoding.groups])
+
+
 def _effects(spec: Uplift, campaign: Campaign, name: str, sd: str) -> Tensor:
     """Return effects of the design's columns, shrunk together within each group (column,)."""
-    groups = list(dict.fromkeys(campaign.encoding.groups))
-    group = np.array([groups.index(g) for g in campaign.encoding.groups])
     spread = spec.prior_of(sd).variable(sd, dims="group")
-    return pm.Normal(name, 0.0, spread[group], dims="column")
+    return pm.Normal(name, 0.0, spread[_group(campaign)], dims="column")
+
+
+def _modification(spec: Uplift, campaign: Campaign, baseline: Tensor) -> Tensor:
+    """Return how each column changes each arm's effect (column, arm)."""
+    arms, group = len(campaign.treatments), _group(campaign)
+    size = len(set(campaign.encoding.groups))
+    scale = spec.prior_of("uplift_scale").variable("uplift_scale") / np.sqrt(size)
+    local = spec.prior_of("uplift_local").variable("uplift_local", dims="group")
+    spread = pm.Deterministic("uplift_sd", scale * local, dims="group")
+    shared = pm.Normal("uplift", 0.0, spread[group], dims="column")
+    slope = spec.prior_of("uplift_slope").variable("uplift_slope", dims="arm")
+    by_arm = shared[:, None] + baseline[:, None] * slope[None, :]
+    if arms == 1:
+        return by_arm
+    local = spec.prior_of("arm_local").variable("arm_local", dims="group")
+    spread = pm.Deterministic("arm_sd", scale * local, dims="group")
+    return by_arm + pm.Normal("arm_uplift", 0.0, spread[group][:, None], dims=("column", "arm"))
 
 
 def _coefficients(spec: Uplift, campaign: Campaign) -> Tensor:
@@ -247,12 +286,8 @@ def _coefficients(spec: Uplift, campaign: Campaign) -> Tensor:
     effect = spec.prior_of("arm_effect").variable("arm_effect", dims="arm")
     if not campaign.encoding.columns:
         return pt.concatenate([control[None], effect])
-    arms = len(campaign.treatments)
     baseline = _effects(spec, campaign, "baseline", "baseline_sd")
-    shared = _effects(spec, campaign, "uplift", "uplift_sd")
-    by_arm = pt.broadcast_to(shared[:, None], (len(campaign.encoding.columns), arms))
-    if arms > 1:
-        by_arm = by_arm + _own(spec, campaign)
+    by_arm = _modification(spec, campaign, baseline)
     return pt.concatenate([control[None], effect, baseline, by_arm.ravel()])
 
 
@@ -303,14 +338,6 @@ def _expanded(campaign: Campaign, outcome: str, theta: Tensor) -> None:
         signature="(p),(p,p)->(p)",
         observed=pm.Data("score", found.gradient),
     )
-
-
-def _own(spec: Uplift, campaign: Campaign) -> Tensor:
-    """Return what each arm's effects add to those that arms share (column, arm)."""
-    groups = list(dict.fromkeys(campaign.encoding.groups))
-    group = np.array([groups.index(g) for g in campaign.encoding.groups])
-    spread = spec.prior_of("arm_sd").variable("arm_sd", dims="group")
-    return pm.Normal("arm_uplift", 0.0, spread[group][:, None], dims=("column", "arm"))
 
 
 def _spend(spec: Uplift, campaign: Campaign, cells: Cells, design: Tensor) -> None:

@@ -25,6 +25,22 @@ def test_effects_of_customers_are_found(uplift_fit: bm.Fit, halves: Halves, worl
         assert np.corrcoef(mean, truth.sel(arm=arm))[0, 1] > 0.9
 
 
+def test_effects_that_are_alike_are_drawn_together(uplift_fit: bm.Fit) -> None:
+    """One effect on the log-odds for all: features mustn't be found to change it by much."""
+    alike = bm.simulate.campaign(customers=12_000, effect=0.4, heterogeneity=0.0, seed=4)
+    camp = bm.Campaign.from_frame(alike.frame, **alike.columns | {"revenue": None}, bins=4)
+    fit = bm.fit(bm.Uplift(), camp, seed=1, chains=4, progress=False)
+    assert differences(fit) < 0.07 < 0.3 < differences(uplift_fit)
+
+
+def differences(fit: bm.Fit) -> float:
+    """Return the SD over customers of the mean effect on the log-odds, largest over arms."""
+    posterior = fit.posterior.mean(("chain", "draw"))
+    effect = posterior["uplift"] + posterior.get("arm_uplift", 0.0)
+    design = fit.data.encoding.design(fit.data.data["code"].to_numpy())
+    return float(np.max((design @ effect.to_numpy().reshape(len(effect), -1)).std(axis=0)))
+
+
 def test_average_effect_is_found(uplift_fit: bm.Fit, world: World) -> None:
     found = bm.ate(uplift_fit)
     assert found.dims == ("chain", "draw", "arm")
