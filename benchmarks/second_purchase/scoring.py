@@ -148,6 +148,7 @@ def ours(
     facts = {
         "seconds": seconds,
         "converged": fit.diagnostics.ok,
+        "verdict": fit.diagnostics.verdict.splitlines()[0],
         "calibrated_within_90": float(within.mean()),
     }
     return survival, incidence.mean(("chain", "draw")).values, facts
