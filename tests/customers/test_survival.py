@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import xarray as xr
 
 import bayes_mkt as bm
 from bayes_mkt.customers.effects import Coding
+from bayes_mkt.inference.diagnostics import Finding
 from tests.customers.hazards import small, stand_in
 
 PRIORS = {"baseline_level": bm.Prior("Normal", mu=0, sigma=0.3)}
@@ -261,6 +263,14 @@ def test_the_calendar_closes_days(fit: bm.Fit) -> None:
     assert ((table["window_end"] - table["contact_date"]).dt.days == 1).all()
     assert table["net_value"].is_monotonic_decreasing
     assert (table["low"] <= table["probability"]).all()
+
+
+def test_a_list_from_draws_that_failed_says_so(fit: bm.Fit) -> None:
+    failed = replace(fit.diagnostics, findings=(Finding("rhat", "x", "1.2", "Run longer."),))
+    doubtful = bm.Fit(fit.spec, fit.data, fit.draws, failed)
+    table = bm.contact_list(windows(doubtful, allow_unconverged=True))
+    assert table["unconverged"].str.startswith("Not converged").all()
+    assert "unconverged" not in bm.contact_list(windows(fit))
 
 
 def test_a_contact_that_costs_more_than_it_can_earn_is_left_out(fit: bm.Fit) -> None:
