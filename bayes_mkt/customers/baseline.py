@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from bayes_mkt.dims import MARKET
 from bayes_mkt.priors import Prior
+
+if TYPE_CHECKING:
+    from bayes_mkt.customers.spells import Spells
 
 Array = NDArray[Any]
 # A PyTensor variable; PyTensor's own types are too partial to help.
@@ -116,6 +119,14 @@ def shifted(prior: Prior, name: str, typical: str, beyond: Tensor | None) -> Ten
         return prior.variable(name)
     mean, sigma = (dict(prior.parameters)[part] for part in ("mu", "sigma"))
     return pm.Deterministic(name, pm.Normal(typical, mean - beyond, sigma) + beyond)
+
+
+def market_shares(data: Spells) -> Array:
+    """Return which share of the customers each market has (market,)."""
+    rows = data.data
+    market = rows["market_of_cell"].values[rows["cell_of_row"].values]
+    count = np.bincount(market, rows["count"].values, minlength=len(data.markets))
+    return np.asarray(count / count.sum())
 
 
 def customers_mean(size: Tensor, by_market: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
 
-from bayes_mkt.customers.baseline import common_curve, customers_mean, market_curves
+from bayes_mkt.customers.baseline import common_curve, market_curves, market_shares
 from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
 from bayes_mkt.customers.expansion import expansion, parameters, spell_rows
-from bayes_mkt.customers.never import NEVER_PRIORS, NeverLogit, check_never, lift, never_logit
+from bayes_mkt.customers.never import NEVER_PRIORS, NeverLogit, beyond, check_never, never_logit
 from bayes_mkt.customers.points import Points, locate
 from bayes_mkt.customers.rows import (
     BY_ROW,
@@ -220,7 +220,7 @@ class HazardModel:
         market = pm.Data("market_of_cell", data.data["market_of_cell"].values[cells])
         design = pm.Data("features", Coding.of(data).apply(data)[cells])
         # The mean of a regression may not bend: with an expanded likelihood all is sampled plainly.
-        size = None if expanded else pm.Data("market_share", _market_share(data))
+        size = None if expanded else pm.Data("market_share", market_shares(data))
         logit = never_logit(self, data, size)
         log_hazard = self._log_hazard(data, size, logit)
         effect = effects(self, data) if data.features else pt.zeros(0)
@@ -239,18 +239,10 @@ class HazardModel:
         pm.Deterministic("survival", pt.exp(log_survival(total, by_cell)))
 
     def _log_hazard(self, data: Spells, size: Tensor | None, logit: NeverLogit | None) -> Tensor:
-        """Return the log of each interval's hazard at x = 0, (market, interval).
-
-        Data know best the hazard that is seen in customers of all markets, whatever the share of
-        never-returners: with `size`, that is what is sampled in place of the baseline.
-        """
+        """Return the log of each interval's hazard at x = 0, (market, interval)."""
         deviation = market_curves(self, len(data.cuts)) if len(data.markets) > 1 else None
-        above = []
-        if size is not None and logit is not None:
-            above.append(lift(data, logit.typical))
-        if size is not None and deviation is not None:
-            above.append(-customers_mean(size, deviation) + pt.zeros(len(data.cuts)))
-        curve = common_curve(self, data.cuts, sum(above) if above else None)[None, :]
+        above = None if size is None else beyond(data, size, logit, deviation)
+        curve = common_curve(self, data.cuts, above)[None, :]
         curve = curve if deviation is None else curve + deviation
         scale = pm.Data("log_scale", np.log(crude_rate(data) * _lengths(data)))
         one = pt.zeros((len(data.markets), 1)) if len(data.markets) == 1 else 0.0
@@ -387,14 +379,6 @@ def _likelihood(data: Spells, clock: _Clock, linear: Tensor, never: Never | None
             )
             value = value - log_survival(rate[cell] * clock.at(cell, *point), some)
         observe(name, count, value)
-
-
-def _market_share(data: Spells) -> np.ndarray:
-    """Return which share of the customers each market has (market,)."""
-    rows = data.data
-    market = rows["market_of_cell"].values[rows["cell_of_row"].values]
-    count = np.bincount(market, rows["count"].values, minlength=len(data.markets))
-    return np.asarray(count / count.sum())
 
 
 def _share(data: Spells, end: Points) -> np.ndarray:

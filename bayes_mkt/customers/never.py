@@ -97,6 +97,34 @@ def never_logit(spec: Any, data: Spells, size: Tensor | None = None) -> NeverLog
     return NeverLogit(level + own, effect, level if mean is None else level + mean)
 
 
+def beyond(
+    data: Spells, size: Tensor, logit: NeverLogit | None, deviation: Tensor | None
+) -> Tensor | None:
+    """Return by how much the baseline lies above the curve that data know best.
+
+    That is the log hazard seen in customers of all markets, whatever the share of never-returners.
+
+    Parameters
+    ----------
+    data
+        The spells.
+    size
+        Share of the customers in each market of the data (market,).
+    logit, deviation
+        Of never having the event, and of the markets' curves (market, interval or 1); None where
+        the model has none.
+
+    Returns
+    -------
+    Tensor or None
+        (interval,); None where the two curves are the same.
+    """
+    parts = [] if logit is None else [lift(data, logit.typical)]
+    if deviation is not None:
+        parts.append(-customers_mean(size, deviation) + pt.zeros(len(data.cuts)))
+    return sum(parts) if parts else None
+
+
 def lift(data: Spells, logit: Tensor) -> Tensor:
     """Return by how much the log hazard of those who come some day exceeds what is seen.
 
