@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
@@ -12,6 +12,10 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from bayes_mkt.dims import MARKET
+from bayes_mkt.priors import Prior
+
+if TYPE_CHECKING:
+    from bayes_mkt.customers.spells import Spells
 
 Array = NDArray[Any]
 # A PyTensor variable; PyTensor's own types are too partial to help.
@@ -66,9 +70,23 @@ def walk_basis(steps: int, rank: int | None = None) -> Array:
     return np.ascontiguousarray(basis[:, :rank])
 
 
-def common_curve(spec: Any, cuts: Array) -> Tensor:
-    """Return the log of the baseline hazard relative to its scale, (interval,)."""
-    level = spec.prior("baseline_level").variable("baseline_level")
+def common_curve(spec: Any, cuts: Array, beyond: Tensor | None = None) -> Tensor:
+    """Return the log of the baseline hazard relative to its scale, (interval,).
+
+    Parameters
+    ----------
+    spec
+        The specification.
+    cuts
+        Ends of the intervals.
+    beyond
+        By how much this curve lies above the one that data know best (interval,), a function of
+        other variables. Level and steps of that curve are sampled, as `typical_level` and
+        `typical_step`; the priors are those of the baseline all the same. None samples the
+        baseline itself.
+    """
+    mean = None if beyond is None else beyond.mean()
+    level = shifted(spec.prior("baseline_level"), "baseline_level", "typical_level", mean)
     if len(cuts) == 1:
         return level[None]
     sd = spec.prior("baseline_sd").variable("baseline_sd")
@@ -76,8 +94,53 @@ def common_curve(spec: Any, cuts: Array) -> Tensor:
         return level + _smooth(spec, cuts, sd)
     basis = walk_basis(len(cuts))
     pm.modelcontext(None).add_coord("walk", np.arange(basis.shape[1]))
-    step = pm.Normal("baseline_step", 0.0, sd, dims="walk")
+    if beyond is None:
+        step = pm.Normal("baseline_step", 0.0, sd, dims="walk")
+    else:
+        rise = pt.dot(pm.Data("walk_inverse", np.linalg.pinv(basis)), beyond)
+        step = pm.Normal("typical_step", -rise, sd, dims="walk")
+        step = pm.Deterministic("baseline_step", step + rise, dims="walk")
     return level + pt.dot(pm.Data("walk_basis", basis), step)
+
+
+def shifted(prior: Prior, name: str, typical: str, beyond: Tensor | None) -> Tensor:
+    """Return a scalar with its prior, sampled as what is left of it less `beyond`, if it is Normal.
+
+    Parameters
+    ----------
+    prior
+        Of the scalar.
+    name, typical
+        Of the scalar, and of what is sampled in its place.
+    beyond
+        A function of other variables; None samples the scalar itself.
+    """
+    if beyond is None or prior.dist != "Normal":
+        return prior.variable(name)
+    mean, sigma = (dict(prior.parameters)[part] for part in ("mu", "sigma"))
+    return pm.Deterministic(name, pm.Normal(typical, mean - beyond, sigma) + beyond)
+
+
+def market_shares(data: Spells) -> Array:
+    """Return which share of the customers each market has (market,)."""
+    rows = data.data
+    market = rows["market_of_cell"].values[rows["cell_of_row"].values]
+    count = np.bincount(market, rows["count"].values, minlength=len(data.markets))
+    return np.asarray(count / count.sum())
+
+
+def customers_mean(size: Tensor, by_market: Tensor) -> Tensor:
+    """Return the mean over customers of what markets have, (market, ...) to (...).
+
+    Parameters
+    ----------
+    size
+        Share of the customers in each market of the data (market,).
+    by_market
+        Predictions may bring further markets, after those of the data; they count for nothing.
+    """
+    markets = len(pm.modelcontext(None).coords[MARKET])
+    return pt.dot(size, by_market[:markets])
 
 
 def market_curves(spec: Any, intervals: int) -> Tensor | None:

@@ -12,10 +12,10 @@ import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
 
-from bayes_mkt.customers.baseline import common_curve, market_curves
+from bayes_mkt.customers.baseline import common_curve, market_curves, market_shares
 from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
 from bayes_mkt.customers.expansion import expansion, parameters, spell_rows
-from bayes_mkt.customers.never import NEVER_PRIORS, NeverLogit, check_never, never_logit
+from bayes_mkt.customers.never import NEVER_PRIORS, NeverLogit, beyond, check_never, never_logit
 from bayes_mkt.customers.points import Points, locate
 from bayes_mkt.customers.rows import (
     BY_ROW,
@@ -219,10 +219,12 @@ class HazardModel:
         cells = slice(1) if expanded else slice(None)
         market = pm.Data("market_of_cell", data.data["market_of_cell"].values[cells])
         design = pm.Data("features", Coding.of(data).apply(data)[cells])
-        log_hazard = self._log_hazard(data)
+        # The mean of a regression may not bend: with an expanded likelihood all is sampled plainly.
+        size = None if expanded else pm.Data("market_share", market_shares(data))
+        logit = never_logit(self, data, size)
+        log_hazard = self._log_hazard(data, size, logit)
         effect = effects(self, data) if data.features else pt.zeros(0)
         linear = self._linear(data, design, effect)
-        logit = never_logit(self, data)
         never = None if logit is None else logit.share(design, market)
         clock = _Clock.of(log_hazard, market)
         if expanded:
@@ -236,12 +238,12 @@ class HazardModel:
         by_cell = None if never is None else never[:, None]
         pm.Deterministic("survival", pt.exp(log_survival(total, by_cell)))
 
-    def _log_hazard(self, data: Spells) -> Tensor:
+    def _log_hazard(self, data: Spells, size: Tensor | None, logit: NeverLogit | None) -> Tensor:
         """Return the log of each interval's hazard at x = 0, (market, interval)."""
-        curve = common_curve(self, data.cuts)[None, :]
-        if len(data.markets) > 1:
-            deviation = market_curves(self, len(data.cuts))
-            curve = curve if deviation is None else curve + deviation
+        deviation = market_curves(self, len(data.cuts)) if len(data.markets) > 1 else None
+        above = None if size is None else beyond(data, size, logit, deviation)
+        curve = common_curve(self, data.cuts, above)[None, :]
+        curve = curve if deviation is None else curve + deviation
         scale = pm.Data("log_scale", np.log(crude_rate(data) * _lengths(data)))
         one = pt.zeros((len(data.markets), 1)) if len(data.markets) == 1 else 0.0
         whole = curve + scale + one

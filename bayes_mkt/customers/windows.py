@@ -31,6 +31,7 @@ PREDICTIVE: Final = (
     "Predictive, not causal timing: the window in which a customer most probably buys anyway. "
     "Only randomised contacts can tell whether contact then raises sales more than at another time."
 )
+MARKS: Final = frozenset({"unconverged", "approximation"})
 
 
 def contact_windows(
@@ -148,8 +149,9 @@ def contact_list(windows: xr.Dataset, interval: float = 0.9) -> pd.DataFrame:
     DataFrame
         One row for each customer whose expected net value is above 0, the highest first: customer,
         window (start from now), `contact_date` and `window_end` where dates are known, probability
-        with its interval, `p_best`, net value, and the claim that the figures support. Write it by
-        `to_csv` or `to_parquet`.
+        with its interval, `p_best`, net value, and the claim that the figures support; of a fit
+        whose verdict failed, or of an approximation, the verdict in a column of that name. Write it
+        by `to_csv` or `to_parquet`.
     """
     if not 0 < interval < 1:
         raise SpecError(f"interval={interval!r} must lie between 0 and 1.")
@@ -174,6 +176,8 @@ def contact_list(windows: xr.Dataset, interval: float = 0.9) -> pd.DataFrame:
         days = int(windows.attrs["length"]) - 1
         table.insert(3, "window_end", pd.DatetimeIndex(dates) + pd.Timedelta(days=days))
     table["claim"] = windows.attrs["claim"]
+    for mark in sorted(MARKS & set(windows.attrs)):
+        table[mark] = windows.attrs[mark]
     worth = table[table["net_value"] > 0]
     return worth.sort_values("net_value", ascending=False, kind="stable", ignore_index=True)
 

@@ -16,6 +16,9 @@ QUICK = 0.5
 # chains that have arrived differ by less, even where they hardly move within a lesson.
 APART = 30.0
 MAX_REACH = 8.0
+# An axis is stretched at most to so many SDs of the draws along it: at one point the curvature can
+# be as good as nothing where the density is not at all flat.
+MOST_STRETCH = 2.0
 MAX_LENGTH = 1000
 
 
@@ -74,6 +77,8 @@ class Tuning:
 def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> Tuning:
     """Return the tuning with the axes of the curvature where the chains are.
 
+    None is longer than `MOST_STRETCH` times what the draws say.
+
     Parameters
     ----------
     tuning
@@ -90,7 +95,11 @@ def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> Tuning:
     hessian = curvature(gradient, flat.mean(axis=0), len(draws))
     if hessian is None:
         return tuning
-    return tuning.along_axes(hessian, sd, tuning.axes.shape[1])
+    found = tuning.along_axes(hessian, sd, tuning.axes.shape[1])
+    if found.axes is None or found.stretch is None:
+        return found
+    spread = ((flat - flat.mean(axis=0)) / found.scale @ found.axes).std(axis=0)
+    return replace(found, stretch=np.minimum(found.stretch, MOST_STRETCH * spread))
 
 
 def learn(

@@ -134,8 +134,8 @@ def complete_journey(data: Path | None, seed: int) -> Source:
     halves = bm.forward_split(
         days, at=split, customer="customer", date="day", market="cluster", acquired_from=begun,
         intervals=14, horizon=140, end="2017-12-31",
-        profile=["category", "private", "coupon", "discount", "log_basket", "trips", "income",
-                 "household_size"],
+        profile=["category", "private", "coupon", "discount", "log_basket", "trips", "known",
+                 "log_income", "household_size"],
     )  # fmt: skip
     return Source("complete journey", *halves, TIMES)
 
@@ -170,11 +170,25 @@ def _household_days(lines: pd.DataFrame, categories: Any, folder: Path) -> pd.Da
     days["private"] = days["private"].astype(float)
     days = days.merge(basket, on=by)
     days["log_basket"] = np.log1p(days["basket"].clip(lower=0))
+    people = _demographics(folder)
+    days = days.join(people, on="household_id")
+    days["known"] = days["log_income"].notna().astype(float)
+    return days.fillna(people.mean().to_dict())
+
+
+def _demographics(folder: Path) -> pd.DataFrame:
+    """Return log income in thousands and size of the households that told them.
+
+    Income is the middle of its class, such as 15-24K; the open classes count as 10 and 300, and
+    five or more as five.
+    """
     people = pd.read_parquet(folder / "demographics.parquet").set_index("household_id")
-    for name in ("income", "household_size"):
-        values = days["household_id"].map(people[name].astype(object))
-        days[name] = values.fillna("unknown").astype(str)
-    return days
+    bounds = people["income"].astype(str).str.extract(r"(\d+)\D*(\d*)").replace("", np.nan)
+    middle = bounds.astype(float).mean(axis=1)
+    middle = middle.mask(people["income"].eq("Under 15K"), 10.0)
+    middle = middle.mask(people["income"].eq("250K+"), 300.0)
+    size = people["household_size"].astype(str).str.rstrip("+").astype(float)
+    return pd.DataFrame({"log_income": np.log(middle), "household_size": size})
 
 
 SOURCES: Mapping[str, Callable[[Path | None, int], Source]] = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pytensor
 import pytest
 from scipy import stats
 
 import bayes_mkt as bm
-from bayes_mkt.customers.baseline import walk_basis
+from bayes_mkt.customers.baseline import SPREADS, walk_basis
 from bayes_mkt.customers.hazard import PRIORS
 from bayes_mkt.customers.rows import log_event
 from tests.customers.hazards import at_a_point, small
@@ -176,3 +178,81 @@ def test_parametric_times_are_those_of_scipy(distribution: Any, resolution: floa
     share = float(found["never_probability"][0])
     expected = share + (1 - share) * first.sf(data.cuts)
     np.testing.assert_allclose(found["survival"][0], expected, rtol=1e-7)
+
+
+FREE = (
+    "typical_level", "typical_step", "typical_never", "baseline_sd", "market_sd", "shape_sd",
+    "never_market_sd", "market_effect", "shape_effect", "never_market_effect",
+)  # fmt: skip
+STATED = (
+    "baseline_level", "baseline_step", "never_level", "baseline_sd", "market_sd", "shape_sd",
+    "never_market_sd", "market_effect", "shape_effect", "never_market_effect",
+)  # fmt: skip
+
+
+def test_what_is_sampled_has_the_stated_priors() -> None:
+    """The density of what is sampled is that of the stated variables, and the map keeps volumes."""
+    frame = pd.DataFrame(
+        {"stop": [1, 3, 5, 6, 2, 9, 4], "left": [1, 0, 1, 1, 0, 0, 1], "land": list("aaabbbc")}
+    )
+    data = bm.Subscriptions.from_frame(
+        frame, duration="stop", event="left", market="land", intervals=[2, 4, 6, 8, 10]
+    )
+    model = bm.SecondPurchase().build(data)
+    assert {rv.name for rv in model.free_RVs} == set(FREE)
+    rng = np.random.default_rng(3)
+    start = model.initial_point(random_seed=0)
+    point = {k: 0.7 * rng.normal(size=np.shape(v)) for k, v in start.items()}
+    graphs = model.replace_rvs_by_values([*(model[n] for n in STATED), sum(model.potentials)])
+    graphs.append(model.logp(jacobian=False))
+    function = pytensor.function(model.value_vars, graphs, mode="FAST_COMPILE")
+    *stated, potential, density = function(*(point[v.name] for v in model.value_vars))
+    at = dict(zip(STATED, stated, strict=True))
+    expected = float(potential)
+    expected += stats.norm(0, 2.0).logpdf(at["baseline_level"])
+    expected += stats.norm(0, at["baseline_sd"]).logpdf(at["baseline_step"]).sum()
+    expected += stats.norm(0, 1.5).logpdf(at["never_level"])
+    expected += stats.halfnorm(0, 1.5).logpdf(at["baseline_sd"])
+    for effect, sd in SPREADS.items():
+        expected += stats.norm(0, at[sd]).logpdf(at[effect]).sum()
+        expected += stats.halfnorm(0, 0.5).logpdf(at[sd])
+    assert float(density) == pytest.approx(float(expected), rel=1e-10)
+
+    def mapped(flat: np.ndarray) -> np.ndarray:
+        values, first = [], 0
+        for v in model.value_vars:
+            size = int(np.size(start[v.name]))
+            values.append(flat[first : first + size].reshape(np.shape(start[v.name])))
+            first += size
+        return np.concatenate([np.ravel(part) for part in function(*values)[: len(STATED)]])
+
+    order = [v.name.removesuffix("_log__") for v in model.value_vars]
+    flat = np.concatenate([np.ravel(point[v.name]) for v in model.value_vars])
+    steps = 1e-6 * np.eye(len(flat))
+    slopes = np.stack([(mapped(flat + h) - mapped(flat - h)) / 2e-6 for h in steps], axis=1)
+    scales = sum(float(np.sum(point[f"{n}_log__"])) for n in order if n.endswith("_sd"))
+    assert np.linalg.slogdet(slopes)[1] == pytest.approx(scales, abs=1e-5)
+
+
+def test_what_is_seen_does_not_depend_on_the_share_of_never_returners() -> None:
+    """With what is sampled held, the seen hazard of all is nearly the same for any share."""
+    days = np.repeat(np.arange(1.0, 61.0), 40)
+    frame = pd.DataFrame({"stop": days, "left": (np.arange(len(days)) % 40 < 15).astype(int)})
+    data = bm.Subscriptions.from_frame(
+        frame, duration="stop", event="left", intervals=10, unit="day"
+    )
+    model = bm.SecondPurchase().build(data)
+    graphs = model.replace_rvs_by_values([model["survival"], model["log_hazard"]])
+    function = pytensor.function(
+        model.value_vars, graphs, mode="FAST_COMPILE", on_unused_input="ignore"
+    )
+    start = model.initial_point(random_seed=0)
+    seen, curves = [], []
+    for never in (-6.0, -2.5, -1.5):
+        start["never_level"] = np.asarray(never)
+        survival, curve = function(*(start[v.name] for v in model.value_vars))
+        seen.append(survival[0])
+        curves.append(curve[0])
+    # The plain baseline would have to change this much for that.
+    assert np.abs(curves[0] - curves[2]).max() > 0.3
+    assert np.abs(seen[0] - seen[2]).max() < 0.02

@@ -8,7 +8,11 @@ import pytest
 import bayes_mkt as bm
 from tests.customers.hazards import small, stand_in
 
-TIGHT = {"baseline_level": bm.Prior("Normal", mu=0, sigma=0.3)}
+TIGHT = {  # no draw in which nobody is left
+    "baseline_level": bm.Prior("Normal", mu=0, sigma=0.3),
+    "baseline_sd": bm.Prior("HalfNormal", sigma=0.5),
+    "effect": bm.Prior("Normal", mu=0, sigma=0.3),
+}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import xarray as xr
 
 import bayes_mkt as bm
 from bayes_mkt.customers.effects import Coding
+from bayes_mkt.inference.diagnostics import Finding
 from tests.customers.hazards import small, stand_in
 
 PRIORS = {"baseline_level": bm.Prior("Normal", mu=0, sigma=0.3)}
@@ -83,10 +85,16 @@ def test_median_time(fit: bm.Fit) -> None:
     found = bm.median_time(fit, share=0.2)
     values = found.values[0, :, 0]
     assert np.isfinite(values).any()
-    for draw in np.flatnonzero(np.isfinite(values))[:3]:
-        one = bm.survival_function(fit, [values[draw]])
-        # The curve of a market is a mean of cells', and nearly log-linear within an interval.
-        assert float(one[0, draw, 0, 0]) == pytest.approx(0.8, abs=0.02)
+    ends = np.concatenate([[0.0], fit.data.cuts])
+    curve = bm.survival_function(fit)[0, :, 0].to_numpy()
+    for draw in np.flatnonzero(np.isfinite(values))[:20]:
+        log = -np.log(np.concatenate([[1.0], curve[draw]]))
+        assert values[draw] == pytest.approx(np.interp(-np.log(0.8), log, ends), rel=1e-9)
+    one = bm.survival_function(fit, [values[np.isfinite(values)][0]])
+    # The curve of a market is a mean of cells', and nearly log-linear within an interval.
+    assert float(one[0, np.flatnonzero(np.isfinite(values))[0], 0, 0]) == pytest.approx(
+        0.8, abs=0.03
+    )
     lasting = bm.survival_function(fit)[..., -1] > 0.8
     np.testing.assert_array_equal(np.isinf(found), lasting)
 
@@ -131,7 +139,7 @@ def test_the_share_that_never_returns_and_its_label(fit: bm.Fit) -> None:
     assert bool(share["prior_driven"].all())  # these draws are the prior
     assert float(abs(share["contraction"]).max()) < 0.3
     sure = fit.posterior.copy()
-    for name in ("never_level", "never_effect", "never_market_sd"):
+    for name in ("typical_never", "never_effect", "never_market_effect"):
         sure[name] = sure[name] * 0.1
     informed = bm.Fit(
         fit.spec, fit.data, xr.DataTree.from_dict({"/posterior": sure}), fit.diagnostics
@@ -255,6 +263,14 @@ def test_the_calendar_closes_days(fit: bm.Fit) -> None:
     assert ((table["window_end"] - table["contact_date"]).dt.days == 1).all()
     assert table["net_value"].is_monotonic_decreasing
     assert (table["low"] <= table["probability"]).all()
+
+
+def test_a_list_from_draws_that_failed_says_so(fit: bm.Fit) -> None:
+    failed = replace(fit.diagnostics, findings=(Finding("rhat", "x", "1.2", "Run longer."),))
+    doubtful = bm.Fit(fit.spec, fit.data, fit.draws, failed)
+    table = bm.contact_list(windows(doubtful, allow_unconverged=True))
+    assert table["unconverged"].str.startswith("Not converged").all()
+    assert "unconverged" not in bm.contact_list(windows(fit))
 
 
 def test_a_contact_that_costs_more_than_it_can_earn_is_left_out(fit: bm.Fit) -> None:
