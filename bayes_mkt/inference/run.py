@@ -208,14 +208,10 @@ def run(
             tuning = state.tuning
             if state.done == LOOK_AGAIN and not final:
                 tuning = adaptation.look_again(tuning, history, gradient_of(density))
+            capped = int(orders.longest) < tuning.longest
             latest = history[:, -count:]
             tuning = adaptation.learn(
-                tuning,
-                history,
-                latest,
-                step_size,
-                final=final,
-                capped=int(orders.longest) < tuning.longest,
+                tuning, history, latest, step_size, final=final, capped=capped
             )
             state = replace(state, positions=history[:, -1], tuning=tuning, forms=density.forms)
         yield Chunk(warming, drawn, stats, state)

@@ -234,7 +234,7 @@ def test_draws_agree_with_those_of_the_whole_model_and_of_the_referee(
     ours = bm.sample(model, collapse="auto", **options).posterior
     others = [bm.sample(model, collapse=None, **options).posterior]
     if name == "intercepts":
-        referee = {**options, "draws": 600, "warmup": 500, "sampler": "pymc"}
+        referee = {**options, "draws": 1500, "warmup": 1000, "sampler": "pymc"}
         others.append(bm.sample(model, **referee).posterior)
     for other in others:
         assert list(other.data_vars) == list(ours.data_vars)

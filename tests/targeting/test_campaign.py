@@ -136,7 +136,8 @@ def by_hand(camp: bm.Campaign, p: dict[str, Any], family: str, stats: Any) -> fl
     design = camp.encoding.design(camp.data["code"].to_numpy())
     arm = camp.data["assignment"].to_numpy()
     arm_effect = np.append(0.0, p["arm_effect"])[arm]
-    lift = np.column_stack([np.zeros(len(p["uplift"])), p["uplift"][:, None] + p["arm_uplift"]])
+    by_arm = p["uplift"][:, None] + p["arm_uplift"] + np.outer(p["baseline"], p["uplift_slope"])
+    lift = np.column_stack([np.zeros(len(p["uplift"])), by_arm])
     eta = p["intercept"] + design @ p["baseline"] + arm_effect
     eta = eta + (design * lift.T[arm]).sum(axis=1)
     y, spent = camp.values("bought"), camp.values("revenue")
