@@ -113,26 +113,26 @@ def chances(fit: bm.Fit, kind: str, count: int, seed: int) -> Iterator[Array]:
         slope = one["uplift_slope"].to_numpy()
         lift = one["uplift"].to_numpy()[:, None] + own + baseline[:, None] * slope
         if kind != "experiment":
-            shared, apart = (sd[place, None] for sd in spreads(kind, len(groups), rng))
+            sds, scale = spreads(kind, len(groups), rng)
+            shared, apart = sds[:, place, None]
             lift = shared * rng.normal(size=(len(place), 1)) + apart * rng.normal(size=own.shape)
-        if kind == "prior":
-            lift = lift + baseline[:, None] * drawn("uplift_slope", own.shape[1], rng)
+            lift = lift + baseline[:, None] * scale * rng.normal(size=own.shape[1])
         base = float(one["intercept"]) + design @ baseline
         effects = one["arm_effect"].to_numpy() + design @ lift
         yield expit(np.column_stack([base, base[:, None] + effects]))
 
 
-def spreads(kind: str, features: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return SDs of the effects that e-mails share and of each one's own, by feature."""
+def spreads(kind: str, features: int, rng: np.random.Generator) -> tuple[Array, float]:
+    """Return SDs of effects by feature, shared by e-mails and each one's own, and of slopes."""
     if kind == "prior":
-        scale = drawn("uplift_scale", 1, rng) / np.sqrt(features)
-        shared, apart = (drawn(f"{name}_local", features, rng) for name in ("uplift", "arm"))
-        return scale * shared, scale * apart
+        scale = float(drawn("uplift_scale", 1, rng)[0])
+        local = [drawn(f"{name}_local", features, rng) for name in ("uplift", "arm")]
+        return scale / np.sqrt(features) * np.stack(local), scale
     shared, apart = np.full((2, features), STATED[kind])
     if kind == "two features":
         shared[np.arange(features) != rng.integers(features)] = 0.0
         apart[np.arange(features) != rng.integers(features)] = 0.0
-    return shared, apart
+    return np.stack([shared, apart]), 0.0
 
 
 def drawn(name: str, size: int, rng: np.random.Generator) -> Array:

@@ -42,7 +42,6 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "intercept": Prior("Normal", mu=0.0, sigma=5.0),
         "arm_effect": Prior("Normal", mu=0.0, sigma=2.5),
         "baseline_sd": Prior("HalfNormal", sigma=1.0),
-        "uplift_slope": Prior("Normal", mu=0.0, sigma=0.3),
         "uplift_scale": Prior("HalfNormal", sigma=0.25),
         "uplift_local": Prior("HalfNormal", sigma=1.0),
         "arm_local": Prior("HalfNormal", sigma=1.0),
@@ -68,6 +67,7 @@ class Uplift:
         logit P(y = 1 | x, a) = intercept + x' baseline + [a > 0] (arm_effect_a + x' uplift_a)
         baseline_k ~ N(0, baseline_sd_g(k)),
         uplift_ka = uplift_slope_a baseline_k + uplift_k + own_ka,
+        uplift_slope_a ~ N(0, uplift_scale),
         uplift_k ~ N(0, uplift_sd_g(k)),  own_ka ~ N(0, arm_sd_g(k))
         uplift_sd_g = uplift_scale / sqrt(G) uplift_local_g,
         arm_sd_g = uplift_scale / sqrt(G) arm_local_g
@@ -265,11 +265,12 @@ def _modification(spec: Uplift, campaign: Campaign, baseline: Tensor) -> Tensor:
     """Return how each column changes each arm's effect (column, arm)."""
     arms, group = len(campaign.treatments), _group(campaign)
     size = len(set(campaign.encoding.groups))
-    scale = spec.prior_of("uplift_scale").variable("uplift_scale") / np.sqrt(size)
+    overall = spec.prior_of("uplift_scale").variable("uplift_scale")
+    scale = overall / np.sqrt(size)
     local = spec.prior_of("uplift_local").variable("uplift_local", dims="group")
     spread = pm.Deterministic("uplift_sd", scale * local, dims="group")
     shared = pm.Normal("uplift", 0.0, spread[group], dims="column")
-    slope = spec.prior_of("uplift_slope").variable("uplift_slope", dims="arm")
+    slope = pm.Normal("uplift_slope", 0.0, overall, dims="arm")
     by_arm = shared[:, None] + baseline[:, None] * slope[None, :]
     if arms == 1:
         return by_arm

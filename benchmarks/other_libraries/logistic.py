@@ -42,10 +42,10 @@ def model(x: np.ndarray, arm: np.ndarray, y: np.ndarray) -> pm.Model:
         intercept = pm.Normal("intercept", 0.0, 5.0)
         effect = pm.Normal("arm_effect", 0.0, 2.5)
         baseline_sd = pm.HalfNormal("baseline_sd", 1.0, shape=columns)
-        scale = pm.HalfNormal("uplift_scale", 0.25) / np.sqrt(columns)
-        uplift_sd = scale * pm.HalfNormal("uplift_local", 1.0, shape=columns)
+        scale = pm.HalfNormal("uplift_scale", 0.25)
+        uplift_sd = scale / np.sqrt(columns) * pm.HalfNormal("uplift_local", 1.0, shape=columns)
         baseline = pm.Normal("baseline", 0.0, 1.0, shape=columns) * baseline_sd
-        slope = pm.Normal("uplift_slope", 0.0, 0.3)
+        slope = pm.Normal("uplift_slope", 0.0, 1.0) * scale
         uplift = pm.Normal("uplift", 0.0, 1.0, shape=columns) * uplift_sd + slope * baseline
         both = pm.math.stack([baseline, uplift], axis=1)
         pm.Deterministic("effects", both)
