@@ -12,6 +12,7 @@ from jax.scipy.linalg import solve_triangular
 from bayes_mkt.inference.warmup import Tuning
 
 Array = jax.Array
+SMALL = 20
 
 
 class Metric(NamedTuple):
@@ -39,7 +40,7 @@ def metric_of(tuning: Tuning) -> Metric:
 def stretched(metric: Metric, u: Array) -> Array:
     """Return x = scale u."""
     if metric.scale.ndim == 2:
-        return jnp.dot(metric.scale, u)
+        return _times(metric.scale, u)
     return jnp.multiply(metric.scale, _along(metric.axes, metric.stretch, u))
 
 
@@ -53,8 +54,13 @@ def whitened(metric: Metric, x: Array) -> Array:
 def pulled(metric: Metric, slope: Array) -> Array:
     """Return the gradient in u of a gradient in x = scale u."""
     if metric.scale.ndim == 2:
-        return jnp.dot(metric.scale.T, slope)
+        return _times(metric.scale.T, slope)
     return _along(metric.axes, metric.stretch, metric.scale * slope)
+
+
+def _times(matrix: Array, u: Array) -> Array:
+    """Return a product with a square matrix, without a call out of a loop where it is small."""
+    return (matrix * u).sum(axis=1) if len(u) <= SMALL else matrix @ u
 
 
 def _along(axes: Array, stretch: Array, u: Array) -> Array:

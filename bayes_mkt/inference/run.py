@@ -23,12 +23,13 @@ from bayes_mkt.inference.runtime import CHAIN_AXIS, chain_mesh
 from bayes_mkt.inference.warmup import Tuning
 
 Array = jax.Array
-Record = dict[str, Array]
-Loop = tuple[Any, Any, Array, Array, Record]
+Loop = tuple[Any, Any, Array, Array, Array]
 CHUNK = 50
 # Few variables take less time than it takes to look at them.
 FEW, LONG_CHUNK, LONG_LESSON = 20, 400, 100
-LOOK_AGAIN = 100
+# Steps of warmup before the axes are asked again, and how many times the gradients which that takes
+# come before the next time.
+LOOK_AGAIN, LOOK_EVERY = 100, 2
 REFUSED = 0.01
 # The usual 0.05, around ten times the step, suits acceptance averaged over a trajectory. At its end
 # it falls from one to nothing within a factor of two of the step, and the adaptation would swing.
@@ -177,6 +178,7 @@ def run(
     arguments = jax.device_put(density.arguments, everywhere)
     advance = _program(density, chains, state.tuning, kernel, target_accept).result()
     history: np.ndarray | None = None
+    next_look = 0
     state = replace(state, warmup=state.warmup or warmup)
     while True:
         warming = state.done < state.warmup
@@ -185,9 +187,9 @@ def run(
         # The chunk's program holds the gradient once, not a second time for where it begins: that
         # would take a third longer to compile.
         carry = Carry(state.positions, keys, *gradient_of(density)(state.positions))
-        last, adapted, positions, info = advance(carry, shared, orders, arguments)
-        drawn = np.asarray(positions)[:, :count]
-        stats = {n: np.asarray(v)[:, :count] for n, v in info.items()}
+        last, adapted, positions, record = advance(carry, shared, orders, arguments)
+        drawn = np.asarray(positions)[:count].swapaxes(0, 1)
+        stats = _statistics(np.asarray(record)[:count])
         state = replace(
             state,
             positions=np.asarray(last),
@@ -206,8 +208,10 @@ def run(
                 density, history = density.reformed(history)
                 arguments = jax.device_put(density.arguments, everywhere)
             tuning = state.tuning
-            if state.done == LOOK_AGAIN and not final:
-                tuning = adaptation.look_again(tuning, history, gradient_of(density))
+            if state.done >= LOOK_AGAIN and not final and state.gradients >= next_look:
+                tuning, asked = adaptation.look_again(tuning, history, gradient_of(density))
+                state = replace(state, gradients=state.gradients + asked)
+                next_look = state.gradients + LOOK_EVERY * asked
             capped = int(orders.longest) < tuning.longest
             latest = history[:, -count:]
             tuning = adaptation.learn(
@@ -247,11 +251,6 @@ def _program(
     return compiling(function, *inputs, often=True)
 
 
-def _per_chain(state: Any, chains: int) -> Any:
-    """Return an adaptation state with every entry given for each chain."""
-    return jax.tree.map(lambda v: jnp.broadcast_to(jnp.asarray(v), (chains,)), state)
-
-
 def _orders(state: State, adapt: bool, count: int) -> Orders:
     longest = state.tuning.longest
     if adapt:
@@ -274,76 +273,74 @@ def _compiled(
     kernel: Callable[[], Kernel],
     mesh: Mesh,
     target_accept: float,
-) -> Callable[[Carry, Array, Orders, Any], tuple[Array, Array, Array, Record]]:
+) -> Callable[[Carry, Array, Orders, Any], tuple[Array, Array, Array, Array]]:
     """Return the chunk of a run; every run with equal arguments shares it."""
-    init, step = kernel()
+    noise, init, step = kernel()
     step_begin, step_update, _ = dual_averaging_adaptation(target_accept, gamma=CALM)
 
     def chunk(
         carry: Carry, shared: Array, orders: Orders, arguments: Any
-    ) -> tuple[Array, Array, Array, Record]:
+    ) -> tuple[Array, Array, Array, Array]:
         chains, size = carry.position.shape
+        every = orders.first + jnp.arange(chunk_length(size))
+        # One length for all chains: uniform up to the longest, so that no period resonates.
+        share = jax.vmap(lambda index: jax.random.uniform(jax.random.fold_in(shared, index)))(every)
+        lengths = jnp.ceil(share * orders.longest).astype(jnp.int32)
+        chance = jax.vmap(
+            lambda index: jax.vmap(lambda key, at: _chance(noise, key, index, at))(
+                carry.key, carry.position
+            )
+        )(every)
 
         def density(u: Array) -> Array:
             return log_density(stretched(orders.metric, u), arguments)
 
         def one(i: Array, loop: Loop) -> Loop:
             states, adapting, refusals, positions, record = loop
-            index = orders.first + i
-            # One length for all chains: uniform up to the longest, so that no period resonates.
-            share = jax.random.uniform(jax.random.fold_in(shared, index))
-            length = jnp.ceil(share * orders.longest).astype(jnp.int32)
-            keys = jax.vmap(jax.random.fold_in, (0, None))(carry.key, index)
-            size_used = _sizes(orders, adapting.log_step_size, refusals, keys)
+            drawn, caution = jax.tree.map(lambda v: v[i], chance)
+            # While adapting a chain has its own step size where the density is steep.
+            adapted = jnp.exp(adapting.log_step_size) * 0.5**refusals
+            size_used = jnp.where(orders.adapt, adapted, orders.step_size * caution)
             states, info = jax.vmap(
-                lambda key, state, size: step(key, state, density, size, length)
-            )(keys, states, size_used)
+                lambda noise, state, size: step(noise, state, density, size, lengths[i])
+            )(drawn, states, size_used)
             # Chains of a device share one step size: their mean acceptance is a calmer guide.
-            mean = jnp.mean(jnp.nan_to_num(info.acceptance))
-            adapting = jax.vmap(step_update, (0, None))(adapting, mean)
+            adapting = step_update(adapting, jnp.mean(jnp.nan_to_num(info.acceptance)))
             # A chain where the density is steep comes away with smaller steps than the others.
             refusals = jnp.where(info.acceptance > REFUSED, 0, refusals + 1)
-            values = _stats(states.logdensity, info, size_used)
-            record = {name: record[name].at[:, i].set(values[name]) for name in record}
-            at = jax.vmap(partial(stretched, orders.metric))(states.position)
-            return states, adapting, refusals, positions.at[:, i].set(at), record
+            record = record.at[i].set(_stats(states.logdensity, info, size_used))
+            return states, adapting, refusals, positions.at[i].set(states.position), record
 
         at_rest = jax.vmap(partial(whitened, orders.metric))(carry.position)
         slopes = jax.vmap(partial(pulled, orders.metric))(carry.slope)
-        states = jax.vmap(init)(at_rest, carry.value, slopes)
-        first = step_begin(orders.step_size)._replace(mu=jnp.log(orders.step_size))
-        refusals = jnp.zeros(chains, jnp.int32)
-        begun = (states, _per_chain(first, chains), refusals)
-        states, adapting, _, positions, record = jax.lax.fori_loop(
-            0, orders.steps, one, (*begun, *_blank(chains, size, carry.position.dtype))
+        begun = (
+            jax.vmap(init)(at_rest, carry.value, slopes),
+            step_begin(orders.step_size)._replace(mu=jnp.log(orders.step_size)),
+            jnp.zeros(chains, jnp.int32),
+            jnp.zeros((len(every), chains, size), at_rest.dtype),
+            jnp.zeros((len(every), len(STATS), chains), at_rest.dtype),
         )
-        last = jax.vmap(partial(stretched, orders.metric))(states.position)
-        return last, adapting.log_step_size_avg, positions, record
+        states, adapting, _, positions, record = jax.lax.fori_loop(0, orders.steps, one, begun)
+        at = partial(stretched, orders.metric)
+        positions = jax.vmap(jax.vmap(at))(positions)
+        return jax.vmap(at)(states.position), adapting.log_step_size_avg[None], positions, record
 
     chain, everywhere = PartitionSpec(CHAIN_AXIS), PartitionSpec()
     spread = jax.shard_map(
         chunk,
         mesh=mesh,
         in_specs=(chain, everywhere, everywhere, everywhere),
-        out_specs=(chain, chain, chain, chain),
+        out_specs=(chain, chain, PartitionSpec(None, *chain), PartitionSpec(None, None, *chain)),
         check_vma=False,
     )
     shardings = (NamedSharding(mesh, chain), *3 * (NamedSharding(mesh, everywhere),))
     return jax.jit(spread, in_shardings=shardings)
 
 
-def _sizes(orders: Orders, adapted: Array, refusals: Array, keys: Array) -> Array:
-    """Return the step size of each chain: while adapting, and after."""
-    fixed = orders.step_size * jax.vmap(_caution)(keys)
-    return jnp.where(orders.adapt, jnp.exp(adapted) * 0.5**refusals, fixed)
-
-
-def _blank(chains: int, size: int, dtype: Any) -> tuple[Array, Record]:
-    """Return arrays for the positions and statistics of a chunk."""
-    dtypes: dict[str, Any] = {"diverging": bool, "n_steps": jnp.int32}
-    length = chunk_length(size)
-    record = {name: jnp.zeros((chains, length), dtypes.get(name, dtype)) for name in STATS}
-    return jnp.zeros((chains, length, size), dtype), record
+def _chance(noise: Callable[[Array, Array], Any], key: Array, index: Array, at: Array) -> Any:
+    """Return what is random in step `index` of a chain: the kernel's noise, and the caution."""
+    own = jax.random.fold_in(key, index)
+    return noise(own, at), _caution(own)
 
 
 def _caution(key: Array) -> Array:
@@ -355,8 +352,14 @@ def _caution(key: Array) -> Array:
     return jnp.where(now < CAUTIOUS, LEAST_FACTOR**share, 1.0)
 
 
-def _stats(log_density: Array, info: Info, step_size: Array) -> Record:
-    """Return the sample statistics of one step, named `STATS`."""
-    steps = jnp.broadcast_to(info.steps, info.acceptance.shape).astype(jnp.int32)
-    values = (info.acceptance, info.diverging, steps, info.energy, log_density, step_size)
-    return dict(zip(STATS, values, strict=True))
+def _stats(log_density: Array, info: Info, step_size: Array) -> Array:
+    """Return the sample statistics (statistic, chain) of one step, in the order of `STATS`."""
+    values = (info.acceptance, info.diverging, info.steps, info.energy, log_density, step_size)
+    return jnp.stack([jnp.broadcast_to(v, step_size.shape).astype(step_size.dtype) for v in values])
+
+
+def _statistics(record: np.ndarray) -> dict[str, np.ndarray]:
+    """Return sample statistics (chain, step) by name, of a record (step, statistic, chain)."""
+    kinds = {"diverging": bool, "n_steps": np.int32}
+    columns = zip(STATS, record.transpose(1, 2, 0), strict=True)
+    return {name: values.astype(kinds.get(name, values.dtype)) for name, values in columns}

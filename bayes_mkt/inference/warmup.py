@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayes_mkt.inference.axes import axes_of
+from bayes_mkt.inference.fisher import fisher_covariance
 from bayes_mkt.inference.mode import Gradient, curvature
 
 MAX_DENSE = 200
@@ -16,10 +17,9 @@ QUICK = 0.5
 # chains that have arrived differ by less, even where they hardly move within a lesson.
 APART = 30.0
 MAX_REACH = 8.0
-# An axis is stretched at most to so many SDs of the draws along it: at one point the curvature can
-# be as good as nothing where the density is not at all flat.
-MOST_STRETCH = 2.0
 MAX_LENGTH = 1000
+# Draws at which the gradient is asked for the axes.
+MOST_SLOPES = 2000
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,8 @@ class Tuning:
         return int(np.clip(np.ceil(self.reach * np.pi / self.step_size), 1, MAX_LENGTH))
 
 
-def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> Tuning:
-    """Return the tuning with the axes of the curvature where the chains are.
-
-    None is longer than `MOST_STRETCH` times what the draws say.
+def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> tuple[Tuning, int]:
+    """Return the tuning with axes of where the chains are, and how many gradients that took.
 
     Parameters
     ----------
@@ -88,18 +86,23 @@ def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> Tuning:
     gradient
         Points (chain, size) to log-densities and gradients.
     """
-    flat = draws.reshape(-1, draws.shape[-1])
+    chains, _, size = draws.shape
+    flat = draws.reshape(-1, size)
     sd = flat.std(axis=0)
     if tuning.axes is None or not np.isfinite(sd).all() or (sd <= 0).any():
-        return tuning
-    hessian = curvature(gradient, flat.mean(axis=0), len(draws))
+        return tuning, 0
+    hessian = curvature(gradient, flat.mean(axis=0), chains)
     if hessian is None:
-        return tuning
-    found = tuning.along_axes(hessian, sd, tuning.axes.shape[1])
-    if found.axes is None or found.stretch is None:
-        return found
-    spread = ((flat - flat.mean(axis=0)) / found.scale @ found.axes).std(axis=0)
-    return replace(found, stretch=np.minimum(found.stretch, MOST_STRETCH * spread))
+        return tuning, 0
+    count = min(len(flat), MOST_SLOPES) // chains * chains
+    some = flat[np.linspace(0, len(flat) - 1, count).round().astype(int)]
+    slopes = np.concatenate([gradient(part)[1] for part in some.reshape(-1, chains, size)])
+    asked = 2 * size + count
+    if not np.isfinite(slopes).all():
+        return tuning, asked
+    covariance = fisher_covariance(hessian * sd[:, None] * sd, some / sd, slopes * sd)
+    precision = np.linalg.inv(covariance) / sd[:, None] / sd
+    return tuning.along_axes(precision, sd, tuning.axes.shape[1]), asked
 
 
 def learn(
