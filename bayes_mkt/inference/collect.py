@@ -57,7 +57,7 @@ class Collector:
     ) -> None:
         self._density, self._names, self._key, self._kept = density, list(names), key, draws
         constrain = posterior.constrain(names)
-        self.length = chunk_length(density.start.size)
+        self.length = chunk_length(density)
         self._stored = _stored(constrain, density.complete, self.length)
         self._data = posterior.arguments
         vector = jax.ShapeDtypeStruct((posterior.layout.size,), density.start.dtype)

@@ -25,8 +25,9 @@ from bayes_mkt.inference.warmup import Tuning
 Array = jax.Array
 Loop = tuple[Any, Any, Array, Array, Array]
 CHUNK = 50
-# Few variables take less time than it takes to look at them.
+# Few variables take less time than it takes to look at them; with little data, much less.
 FEW, LONG_CHUNK, LONG_LESSON = 20, 400, 100
+LITTLE, LONGEST_CHUNK = 1000, 1200
 # Steps of warmup before the axes are asked again, and how many times the gradients which that takes
 # come before the next time.
 LOOK_AGAIN, LOOK_EVERY = 100, 2
@@ -131,9 +132,12 @@ class Chunk:
         return int(self.positions.shape[1])
 
 
-def chunk_length(size: int) -> int:
-    """Return the draws between two looks at a run in `size` dimensions, after warmup."""
-    return LONG_CHUNK if size <= FEW else CHUNK
+def chunk_length(density: Density) -> int:
+    """Return the draws between two looks at a run, after warmup."""
+    if density.start.size > FEW:
+        return CHUNK
+    data = sum(np.size(leaf) for leaf in jax.tree.leaves(density.arguments))
+    return LONGEST_CHUNK if data <= LITTLE else LONG_CHUNK
 
 
 def run(
@@ -169,7 +173,7 @@ def run(
         Mean acceptance probability that the step size aims at.
     """
     chains, size = state.positions.shape
-    length, lesson = chunk_length(size), LONG_LESSON if size <= FEW else CHUNK
+    length, lesson = chunk_length(density), LONG_LESSON if size <= FEW else CHUNK
     mesh = chain_mesh(chains)
     everywhere = NamedSharding(mesh, PartitionSpec())
     keys = jax.vmap(partial(jax.random.fold_in, key))(np.arange(chains))
@@ -246,7 +250,8 @@ def _program(
         positions, jax.random.split(jax.random.key(0), chains), positions[:, 0], positions
     )
     orders = _orders(State(positions, tuning), True, 1)
-    function = _compiled(density.log_density, kernel, chain_mesh(chains), target_accept)
+    mesh, length = chain_mesh(chains), chunk_length(density)
+    function = _compiled(density.log_density, kernel, mesh, target_accept, length)
     inputs = (carry, jax.random.key(0), orders, density.arguments)
     return compiling(function, *inputs, often=True)
 
@@ -273,6 +278,7 @@ def _compiled(
     kernel: Callable[[], Kernel],
     mesh: Mesh,
     target_accept: float,
+    length: int,
 ) -> Callable[[Carry, Array, Orders, Any], tuple[Array, Array, Array, Array]]:
     """Return the chunk of a run; every run with equal arguments shares it."""
     noise, init, step = kernel()
@@ -282,7 +288,7 @@ def _compiled(
         carry: Carry, shared: Array, orders: Orders, arguments: Any
     ) -> tuple[Array, Array, Array, Array]:
         chains, size = carry.position.shape
-        every = orders.first + jnp.arange(chunk_length(size))
+        every = orders.first + jnp.arange(length)
         # One length for all chains: uniform up to the longest, so that no period resonates.
         share = jax.vmap(lambda index: jax.random.uniform(jax.random.fold_in(shared, index)))(every)
         lengths = jnp.ceil(share * orders.longest).astype(jnp.int32)

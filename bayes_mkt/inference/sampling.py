@@ -201,7 +201,7 @@ def _sample(
         # What takes longest to compile comes first.
         prepare_run(density, chains, kernel, settings.target_accept)
         prepare_gradient(density, chains)
-        chunk = chunk_length(density.start.size)
+        chunk = chunk_length(density)
         kept = Draws(-(-limit // chunk) * chunk)
         key = seeds.key(settings.seed, "collapsed block")
         collected = Collector(posterior, density, names, key, kept)
