@@ -36,7 +36,9 @@ def being_lost(
 
     For one who has been there for e, with F the incidence of the event,
 
-        P(T <= e + horizon | T > e) = (F(e + horizon) - F(e)) / S(e).
+        P(T <= e + horizon | T > e) = (F(e + horizon) - F(e)) / S(e),
+
+    and 1 by a draw whose S(e) is zero in floating point.
 
     Parameters
     ----------
@@ -167,10 +169,15 @@ def _of_states(fit: Fit, data: Spells, cell: Array, elapsed: Array, horizon: flo
         low, high = np.searchsorted(cell, [part[0], part[-1] + 1])  # states are sorted by cell
         own = np.arange(int(low), int(high))
         position = np.searchsorted(part, cell[own])
-        gone = later[:, position, :, now[own]] - later[:, position, :, then[own]]
-        open_ = alive[:, position, now[own]]
         # Indices on both sides of a slice put the states first.
-        out[where, own[0] : own[-1] + 1] = np.moveaxis(gone, 0, 1) / open_[:, :, None]
+        gone = later[:, position, :, now[own]] - later[:, position, :, then[own]]
+        before = later[:, position, :, 0] - later[:, position, :, now[own]]
+        open_ = alive[:, position, now[own]].T[:, :, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # By a draw that leaves nobody, whoever is still there goes now, by the causes so far.
+            certain = before / before.sum(axis=2, keepdims=True)
+            values = np.where(open_ > 0, gone / open_, certain)
+        out[where, own[0] : own[-1] + 1] = np.moveaxis(values, 0, 1)
     return out
 
 

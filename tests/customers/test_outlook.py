@@ -36,6 +36,22 @@ def test_being_lost_is_what_survival_says(fit: bm.Fit) -> None:
     assert found.attrs["units"] == "1"
 
 
+def test_a_draw_that_leaves_nobody_loses_whoever_is_still_there() -> None:
+    steep = TIGHT | {"baseline_level": bm.Prior("Normal", mu=6, sigma=0.3)}
+    fit = stand_in(bm.Churn(effects="normal", markets="level", priors=steep), small())
+    found = bm.being_lost(fit, 6)
+    curves = bm.survival_function(fit, np.arange(25.0), by="customer").values
+    elapsed = fit.data.data["elapsed"].values.astype(int)
+    empty = [
+        i for i, now in enumerate(elapsed) if now + 6 <= 24 and (curves[:, :, i, now] == 0).any()
+    ]
+    assert empty
+    for i in empty:
+        nobody = curves[:, :, i, elapsed[i]] == 0
+        assert (found.values[..., i][nobody] == 1.0).all()
+        assert np.isfinite(found.values[..., i]).all()
+
+
 def test_the_share_of_a_market_is_the_mean_of_its_customers(fit: bm.Fit) -> None:
     each = bm.being_lost(fit, 6)
     market = fit.data.data["market_of_cell"].values[fit.data.data["cell_of_customer"].values]
