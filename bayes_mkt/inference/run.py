@@ -217,9 +217,8 @@ def run(
                 state = replace(state, gradients=state.gradients + asked)
                 next_look = state.gradients + LOOK_EVERY * asked
             capped = int(orders.longest) < tuning.longest
-            latest = history[:, -count:]
             tuning = adaptation.learn(
-                tuning, history, latest, step_size, final=final, capped=capped
+                tuning, history, history[:, -count:], step_size, final=final, capped=capped
             )
             state = replace(state, positions=history[:, -1], tuning=tuning, forms=density.forms)
         yield Chunk(warming, drawn, stats, state)
@@ -288,15 +287,7 @@ def _compiled(
         carry: Carry, shared: Array, orders: Orders, arguments: Any
     ) -> tuple[Array, Array, Array, Array]:
         chains, size = carry.position.shape
-        every = orders.first + jnp.arange(length)
-        # One length for all chains: uniform up to the longest, so that no period resonates.
-        share = jax.vmap(lambda index: jax.random.uniform(jax.random.fold_in(shared, index)))(every)
-        lengths = jnp.ceil(share * orders.longest).astype(jnp.int32)
-        chance = jax.vmap(
-            lambda index: jax.vmap(lambda key, at: _chance(noise, key, index, at))(
-                carry.key, carry.position
-            )
-        )(every)
+        lengths, chance = _ahead(noise, carry, shared, orders, length)
 
         def density(u: Array) -> Array:
             return log_density(stretched(orders.metric, u), arguments)
@@ -323,8 +314,8 @@ def _compiled(
             jax.vmap(init)(at_rest, carry.value, slopes),
             step_begin(orders.step_size)._replace(mu=jnp.log(orders.step_size)),
             jnp.zeros(chains, jnp.int32),
-            jnp.zeros((len(every), chains, size), at_rest.dtype),
-            jnp.zeros((len(every), len(STATS), chains), at_rest.dtype),
+            jnp.zeros((length, chains, size), at_rest.dtype),
+            jnp.zeros((length, len(STATS), chains), at_rest.dtype),
         )
         states, adapting, _, positions, record = jax.lax.fori_loop(0, orders.steps, one, begun)
         at = partial(stretched, orders.metric)
@@ -341,6 +332,21 @@ def _compiled(
     )
     shardings = (NamedSharding(mesh, chain), *3 * (NamedSharding(mesh, everywhere),))
     return jax.jit(spread, in_shardings=shardings)
+
+
+def _ahead(
+    noise: Callable[[Array, Array], Any], carry: Carry, shared: Array, orders: Orders, length: int
+) -> tuple[Array, Any]:
+    """Return what is random in each step of a chunk: leapfrog steps, and of each chain `_chance`.
+
+    One number of leapfrog steps for all chains: uniform up to the longest, so that no period
+    resonates.
+    """
+    every = orders.first + jnp.arange(length)
+    share = jax.vmap(lambda index: jax.random.uniform(jax.random.fold_in(shared, index)))(every)
+    of_chains = jax.vmap(partial(_chance, noise), (0, None, 0))
+    chance = jax.vmap(of_chains, (None, 0, None))(carry.key, every, carry.position)
+    return jnp.ceil(share * orders.longest).astype(jnp.int32), chance
 
 
 def _chance(noise: Callable[[Array, Array], Any], key: Array, index: Array, at: Array) -> Any:
