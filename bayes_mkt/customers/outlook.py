@@ -38,7 +38,7 @@ def being_lost(
 
         P(T <= e + horizon | T > e) = (F(e + horizon) - F(e)) / S(e),
 
-    and 1 by a draw whose S(e) is zero in floating point.
+    and by a draw whose S(e) is zero in floating point 1, or of several causes their shares so far.
 
     Parameters
     ----------
@@ -90,7 +90,9 @@ def going_cold(
 
     For one who has waited for e, with F the incidence of a purchase,
 
-        1 - P(e < T <= e + horizon | T > e) = 1 - (F(e + horizon) - F(e)) / S(e).
+        1 - P(e < T <= e + horizon | T > e) = 1 - (F(e + horizon) - F(e)) / S(e),
+
+    with draws whose S(e) is zero taken as in `being_lost`.
 
     Parameters
     ----------

@@ -23,6 +23,7 @@ def fisher_covariance(hessian: np.ndarray, draws: np.ndarray, slopes: np.ndarray
     2026). For a normal density gradients are a linear map of draws: chance that makes a direction
     look long in D makes it look as steep in G and drops out, so that fewer draws than dimensions
     do. Where the density isn't normal, both count over all draws, and not the curvature at one.
+    Along no eigenvector of H is curvature taken to say more than `SPAN` times what the draws span.
 
     Parameters
     ----------
@@ -31,6 +32,11 @@ def fisher_covariance(hessian: np.ndarray, draws: np.ndarray, slopes: np.ndarray
         are taken by the size of their curvature.
     draws, slopes
         (draw, size), points and the gradients of the log-density there.
+
+    Returns
+    -------
+    ndarray
+        (size, size), in the units of the draws, squared.
     """
     count, size = draws.shape
     values, vectors = np.linalg.eigh(hessian)

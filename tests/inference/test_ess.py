@@ -53,3 +53,14 @@ def test_one_chain_is_split_in_halves() -> None:
 def test_too_few_draws_are_refused() -> None:
     with pytest.raises(ValueError, match="3 draws are too few"):
         ess.figures(np.zeros((4, 3, 1)))
+
+
+def test_figures_are_remembered_by_what_was_drawn() -> None:
+    values = np.random.default_rng(5).normal(size=(4, 50, 3))
+    first = ess.figures(values)
+    assert ess.figures(values.copy()) is first
+    other = values.copy()
+    other[2, 7, 1] += 1e-9
+    assert ess.figures(other) is not first
+    reshaped = values.reshape(2, 100, 3)
+    assert not np.array_equal(ess.figures(reshaped).bulk, first.bulk)

@@ -31,16 +31,14 @@ def test_a_normal_with_its_own_curvature_is_found_from_any_number_of_draws(count
     """No noise of the draws remains, though there are fewer of them than dimensions."""
     covariance, draws, slopes = normal(1, count)
     found = fisher_covariance(np.linalg.inv(covariance), draws, slopes)
-    assert condition(found, covariance) < (1.0 + 1e-6 if count > SIZE else 3.0)
-    noisy = np.cov(draws.T) + 1e-3 * np.eye(SIZE)
-    assert condition(found, covariance) < condition(noisy, covariance)
+    assert condition(found, covariance) < 1.0 + 1e-6
 
 
 def test_a_wrong_curvature_is_mended_by_draws() -> None:
     covariance, draws, slopes = normal(2, 4000)
     wrong = np.eye(SIZE)
     assert condition(np.linalg.inv(wrong), covariance) > 100
-    assert condition(fisher_covariance(wrong, draws, slopes), covariance) < 3.0
+    assert condition(fisher_covariance(wrong, draws, slopes), covariance) < 1.5
 
 
 def test_a_point_without_curvature_makes_no_endless_direction() -> None:
