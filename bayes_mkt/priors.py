@@ -106,14 +106,14 @@ class Prior:
             return 0.0, 1.0
         return (0.0 if self.positive else -math.inf), math.inf
 
-    def log_variance(self) -> Any:
-        """Return the variance of the logarithm of a positive variable: a number, or one an entry.
+    def variance(self, *, log: bool = False) -> Any:
+        """Return the variance, or that of the logarithm: a number, or one an entry.
 
         By its quantile function, at 4,000 evenly spaced probabilities.
 
         Examples
         --------
-        >>> round(float(Prior("LogNormal", mu=0.2, sigma=0.9).log_variance()), 2)
+        >>> round(float(Prior("LogNormal", mu=0.2, sigma=0.9).variance(log=True)), 2)
         0.81
         """
         import numpy as np
@@ -122,7 +122,7 @@ class Prior:
         arguments = {k: np.asarray(v, dtype=float)[..., None] for k, v in self.parameters}
         grid = (np.arange(4000) + 0.5) / 4000
         quantiles = pm.icdf(getattr(pm, self.dist).dist(**arguments), grid).eval()
-        return np.log(quantiles).var(axis=-1)
+        return (np.log(quantiles) if log else quantiles).var(axis=-1)
 
     def variable(self, name: str, dims: str | tuple[str, ...] | None = None) -> Any:
         """Add the random variable `name` with this prior to the PyMC model in context.

@@ -192,7 +192,8 @@ def report_media_mix(
         has some.
     treatments
         Control -> level (``"mean"``, ``"min"``, ``"max"`` or a number) against which its
-        contribution is shown: a promotion against 0, a price against its mean.
+        contribution is shown: a promotion against 0, a price against its mean. None (default)
+        shows those of the model.
     interval
         Probability inside the intervals. Default 0.9.
     allow_unconverged
@@ -225,14 +226,14 @@ def report_media_mix(
 def _with_extras(page: MediaMixReport, fit: Fit, extras: Extras) -> MediaMixReport:
     """Return the page with what else was asked for."""
     treatments, words = None, ""
-    if extras.treatments:
-        names = list(extras.treatments)
-        treatments = control_contributions(
-            fit, reference=extras.treatments, allow_unconverged=True
-        ).sel({CONTROL: names})
+    asked = fit.spec.treatments if extras.treatments is None else extras.treatments
+    if asked:
+        treatments = control_contributions(fit, reference=asked, allow_unconverged=True).sel(
+            {CONTROL: list(asked)}
+        )
         words = ", ".join(
             f"{name} at its {level}" if isinstance(level, str) else f"{name} at {level:g}"
-            for name, level in extras.treatments.items()
+            for name, level in asked.items()
         )
     return replace(
         page,

@@ -27,6 +27,7 @@ NAMES = (
     "hazard_growth",
     "logistic_growth",
     "market_coverage",
+    "meridian_preset",
     "mix_agreement",
     "purchases",
     "recommendation",

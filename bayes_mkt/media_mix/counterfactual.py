@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -11,6 +11,7 @@ import xarray as xr
 from bayes_mkt.dims import CHANNEL, CONTROL, DATE, REGION, SAMPLE, check_by
 from bayes_mkt.errors import SpecError
 from bayes_mkt.fit import Fit, usable
+from bayes_mkt.media_mix.controls import levels
 from bayes_mkt.media_mix.estimand import Estimand, Question
 from bayes_mkt.media_mix.scaling import Scaling, lags
 
@@ -167,7 +168,7 @@ def control_contributions(
     fit: Fit,
     by: Sequence[str] | str = (CONTROL,),
     *,
-    reference: Mapping[str, float | str] | Literal["mean", "min", "max"] = "mean",
+    reference: Mapping[str, float | str] | Literal["mean", "min", "max"] | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return what controls added to expected sales, against a level that each is compared with.
@@ -184,8 +185,9 @@ def control_contributions(
     by
         Dimensions to keep, of ``region, date, control``; others are summed.
     reference
-        ``"mean"`` (default), ``"min"`` or ``"max"`` of each control over the panel; or control ->
-        one of these words, or a value in its own unit, the mean for those not named.
+        ``"mean"``, ``"min"`` or ``"max"`` of each control over the panel; or control -> one of
+        these words, or a value in its own unit, the mean for those not named. None (default) is
+        the model's `treatments`.
     allow_unconverged
         Whether to answer from draws whose verdict failed; the result is marked.
 
@@ -207,10 +209,10 @@ def control_contributions(
         raise SpecError("control_contributions: the panel has no controls.")
     scaling = Scaling.of(panel)
     values = panel.data["controls"].where(panel.observed)
-    level = _reference(values, reference)
+    level = levels(values, fit.spec.treatments if reference is None else reference)
     change = ((values - level) / scaling.control_sd).fillna(0.0)
-    several = panel.n_regions > 1
-    effect = fit.posterior["region_control_effect" if several else "control_effect"]
+    by_region = "region_control_effect" in fit.posterior
+    effect = fit.posterior["region_control_effect" if by_region else "control_effect"]
     heads = xr.DataArray(scaling.population * scaling.sales_sd, coords={REGION: panel.data[REGION]})
     weight = change * heads
     others = [d for d in (REGION, DATE, CONTROL) if d not in by]
@@ -221,28 +223,6 @@ def control_contributions(
     named = {"units": units, "long_name": "Contribution of controls to sales"}
     named_out: xr.DataArray = out.assign_attrs(**named, **marks).rename("control_contribution")
     return named_out
-
-
-def _reference(values: xr.DataArray, reference: Any) -> xr.DataArray:
-    """Return the level (control,) with which each control is compared."""
-    if isinstance(reference, str):
-        return _level(values, reference)
-    found = values.mean((REGION, DATE))
-    for name, value in reference.items():
-        if name not in values[CONTROL].values:
-            known = [str(c) for c in values[CONTROL].values]
-            raise SpecError(f"reference: no control {name!r} in the panel; it has {known}.")
-        own = values.sel({CONTROL: name})
-        found.loc[{CONTROL: name}] = _level(own, value) if isinstance(value, str) else float(value)
-    return found
-
-
-def _level(values: xr.DataArray, word: str) -> xr.DataArray:
-    """Return the mean, the least or the greatest of controls over the panel."""
-    if word not in ("mean", "min", "max"):
-        raise SpecError(f"reference={word!r}: choose 'mean', 'min', 'max', or values.")
-    level: xr.DataArray = getattr(values, word)((REGION, DATE))
-    return level
 
 
 def adstock_weights(fit: Fit, *, allow_unconverged: bool = False) -> xr.DataArray:

@@ -163,6 +163,27 @@ def adstock_weights(
     return spec.adstock.weights(flat).reshape((channels, regions, length))
 
 
+def curve(
+    spec: MediaMix,
+    parameters: Mapping[str, Tensor],
+    exposure: Tensor,
+    shape: tuple[int, ...],
+    reach: Reached | None,
+    factor: float = 1.0,
+) -> Tensor:
+    """Return the response (channel, region, date) to `factor` times lagged exposure.
+
+    The exposure is carried before or after it saturates, as the specification says. Reach is
+    multiplied by its saturated frequency, and carried.
+    """
+    if spec.order == "adstock_first":
+        x = exposure if reach is None else reach.times(exposure)
+        carried = carry(spec, parameters, x, shape)
+        return saturate(spec, parameters, carried * factor if factor != 1.0 else carried, reach)
+    full = saturate(spec, parameters, exposure * factor if factor != 1.0 else exposure, reach)
+    return carry(spec, parameters, full if reach is None else reach.times(full), shape)
+
+
 def carry(
     spec: MediaMix, parameters: Mapping[str, Tensor], x: Tensor, shape: tuple[int, ...]
 ) -> Tensor:

@@ -9,7 +9,9 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayes_mkt.media_mix.curves import Reached, carry, curve_parameters, reached, saturate
+from bayes_mkt.media_mix.controls import add_controls, control_coords
+from bayes_mkt.media_mix.curves import Reached, curve, curve_parameters, reached
+from bayes_mkt.media_mix.effects import add_effects
 from bayes_mkt.media_mix.scaling import Scaling, lags
 from bayes_mkt.media_mix.trend import knot_basis, knots_ahead
 
@@ -37,9 +39,10 @@ def build(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> pm.Model:
         walk = _walk(spec, panel, training)
         reach = reached(spec, panel, parameters)
         response = _response(spec, panel, scaling, parameters, reach, walk)
-        effect = _effects(spec, panel, scaling, response, parameters, reach, walk)
+        effect = add_effects(spec, panel, scaling, response, parameters, reach, walk)
         media = (effect.T[:, :, None] * response).sum(axis=0)
-        mean = media + _baseline(spec, panel, training) + _controls(spec, panel, scaling)
+        controls = add_controls(spec, panel, training, scaling)
+        mean = media + _baseline(spec, panel, training) + controls
         pm.Deterministic(
             "media_contribution",
             (effect.T[:, :, None] * response * unit).transpose(1, 2, 0),
@@ -73,8 +76,7 @@ def coords(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> dict[str,
         found["frequency_channel"] = list(panel.frequency_channels)
         if others := [c for c in panel.channels if c not in panel.frequency_channels]:
             found["exposure_channel"] = others
-    if panel.controls:
-        found["control"] = list(panel.controls)
+    found |= control_coords(spec, panel)
     if spec.seasonality is not None:
         found["season_term"] = list(spec.seasonality.names)
     if spec.events is not None:
@@ -124,110 +126,6 @@ def _response(
     exposure = pm.Data("lagged_exposure", lagged, dims=("channel", "region", "date", "lag"))
     response = curve(spec, parameters, exposure, lagged.shape, reach)
     return response if walk is None else response * walk[:, None, :]
-
-
-def curve(
-    spec: MediaMix,
-    parameters: Mapping[str, Tensor],
-    exposure: Tensor,
-    shape: tuple[int, ...],
-    reach: Reached | None,
-    factor: float = 1.0,
-) -> Tensor:
-    """Return the response (channel, region, date) to `factor` times lagged exposure.
-
-    The exposure is carried before or after it saturates, as the specification says. Reach is
-    multiplied by its saturated frequency, and carried.
-    """
-    if spec.order == "adstock_first":
-        x = exposure if reach is None else reach.times(exposure)
-        carried = carry(spec, parameters, x, shape)
-        return saturate(spec, parameters, carried * factor if factor != 1.0 else carried, reach)
-    full = saturate(spec, parameters, exposure * factor if factor != 1.0 else exposure, reach)
-    return carry(spec, parameters, full if reach is None else reach.times(full), shape)
-
-
-def _effects(
-    spec: MediaMix,
-    panel: MediaPanel,
-    scaling: Scaling,
-    response: Tensor,
-    parameters: Mapping[str, Tensor],
-    reach: Reached | None,
-    walk: Tensor | None,
-) -> Tensor:
-    """Return beta, the effect of each channel in each region (region, channel)."""
-    regions, channels = len(panel.regions), len(panel.channels)
-    by_region = spec.pooling == "none" and regions > 1
-    if spec.pooling == "partial" and regions > 1:
-        sd = spec.prior("effect_sd").variable("effect_sd", dims="channel")
-        offset = pm.Normal("effect_offset", 0.0, 1.0, dims=("region", "channel"))
-        deviation = pt.exp(sd * offset)
-    else:
-        deviation = pt.ones((regions, channels))
-    paid = [panel.channels.index(c) for c in panel.paid_channels]
-    if spec.media_prior == "coefficient":
-        paid = []
-    if spec.media_prior == "contribution_share":
-        paid = list(range(channels))
-    unpaid = [m for m in range(channels) if m not in paid]
-    parts = []
-    if paid:
-        dims = _prior_dims("paid_channel" if unpaid else "channel", by_region)
-        given = spec.prior(spec.media_prior).variable(spec.media_prior, dims=dims)
-        if spec.media_prior == "mroi":
-            lagged = pm.modelcontext(None)["lagged_exposure"]
-            more = curve(spec, parameters, lagged, lagged.get_value().shape, reach, 1.0 + MARGIN)
-            response = (more if walk is None else more * walk[:, None, :]) - response
-        total, earned = _earned(spec, panel, scaling, response, deviation, paid)
-        parts.append(given * total / earned)
-    if unpaid:
-        dims = _prior_dims("unpaid_channel" if paid else "channel", by_region)
-        parts.append(spec.prior("coefficient").variable("coefficient", dims=dims))
-    joined = parts[0] if len(parts) == 1 else pt.concatenate(parts, axis=-1)
-    order = np.argsort(paid + unpaid)
-    coefficient = joined if (order == np.arange(channels)).all() else joined[..., order]
-    return pm.Deterministic("effect", coefficient * deviation, dims=("region", "channel"))
-
-
-def _prior_dims(channel: str, by_region: bool) -> tuple[str, ...]:
-    return ("region", channel) if by_region else (channel,)
-
-
-MARGIN = 0.01
-
-
-def _earned(
-    spec: MediaMix,
-    panel: MediaPanel,
-    scaling: Scaling,
-    response: Tensor,
-    deviation: Tensor,
-    paid: list[int],
-) -> tuple[Tensor, Tensor]:
-    """Return what a prior is a share of, and what a unit coefficient earns, of some channels.
-
-    Spend and revenue for an ROI; `MARGIN` of spend and the revenue of as much more media for a
-    marginal one; revenue of all sales and of the channel's for a share.
-    """
-    observed = panel.observed.to_numpy()
-    price = np.ones(observed.shape)
-    if "revenue_per_sale" in panel.data:
-        price = np.nan_to_num(panel.data["revenue_per_sale"].to_numpy(), nan=0.0)
-    value = np.where(observed, price, 0.0) * scaling.population[:, None] * scaling.sales_sd
-    weight = pm.Data("response_value", value, dims=("region", "date"))
-    if spec.media_prior == "contribution_share":
-        sales = np.nan_to_num(panel.data["sales"].to_numpy()) * np.where(observed, price, 0.0)
-        total = np.repeat(sales.sum(axis=1)[:, None], len(paid), axis=1)
-    else:
-        spent = np.where(observed[:, :, None], panel.data["spend"].to_numpy(), 0.0)
-        total = spent[:, :, paid].sum(axis=1)
-    if spec.media_prior == "mroi":
-        total = total * MARGIN
-    earned = deviation[:, paid] * (response[np.asarray(paid)] * weight).sum(axis=2).T
-    if spec.pooling == "none" and len(panel.regions) > 1:
-        return pm.Data("prior_total", total), earned
-    return pm.Data("prior_total", total.sum(axis=0)), earned.sum(axis=0)
 
 
 def _baseline(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> Tensor:
@@ -294,20 +192,6 @@ def _intercepts(spec: MediaMix, panel: MediaPanel) -> Tensor:
     free = spec.prior("region_intercept").variable("intercept_difference", dims="other_region")
     full = pt.concatenate([free[:reference], pt.zeros(1), free[reference:]])
     return pm.Deterministic("region_intercept", full, dims="region")
-
-
-def _controls(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Tensor:
-    """Return the part of the mean that controls explain, (region, date)."""
-    if not panel.controls:
-        return pt.zeros(())
-    scaled = scaling.scale_controls(panel.data["controls"].to_numpy())
-    controls = pm.Data("controls", scaled, dims=("region", "date", "control"))
-    effect = spec.prior("control_effect").variable("control_effect", dims="control")
-    if len(panel.regions) == 1:
-        return pt.matmul(controls, effect[None, :, None])[:, :, 0]
-    sd = spec.prior("control_sd").variable("control_sd", dims="control")
-    by_region = pm.Normal("region_control_effect", effect, sd, dims=("region", "control"))
-    return pt.matmul(controls, by_region[:, :, None])[:, :, 0]
 
 
 def _observe(spec: MediaMix, panel: MediaPanel, expected: Tensor, unit: Tensor) -> None:

@@ -12,10 +12,13 @@ import numpy as np
 from bayes_mkt.errors import SpecError
 from bayes_mkt.media_mix import graph
 from bayes_mkt.media_mix.adstock import Adstock, GeometricAdstock
+from bayes_mkt.media_mix.controls import treatment_value
+from bayes_mkt.media_mix.effects import stated
 from bayes_mkt.media_mix.experiments import LiftTest
 from bayes_mkt.media_mix.frequency import FREQUENCY
 from bayes_mkt.media_mix.likelihood import Likelihood, NormalLikelihood
 from bayes_mkt.media_mix.saturation import HillSaturation, Saturation
+from bayes_mkt.media_mix.scaling import Scaling
 from bayes_mkt.media_mix.seasonality import Events, Fourier
 from bayes_mkt.media_mix.trend import HSGP, knot_basis
 from bayes_mkt.priors import Prior, checked_priors
@@ -32,9 +35,12 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "mroi": Prior("LogNormal", mu=0.0, sigma=0.9),
         "contribution_share": Prior("HalfNormal", sigma=0.1),
         "coefficient": Prior("HalfNormal", sigma=1.0),
+        "unpaid_share": Prior("Beta", alpha=1.0, beta=99.0),
         "effect_sd": Prior("HalfNormal", sigma=0.5),
         "control_effect": Prior("Normal", mu=0.0, sigma=1.0),
         "control_sd": Prior("HalfNormal", sigma=0.5),
+        "treatment_share": Prior("Normal", mu=0.0, sigma=0.1),
+        "treatment_sd": Prior("HalfNormal", sigma=0.5),
         "knot_value": Prior("Normal", mu=0.0, sigma=2.0),
         "intercept_sd": Prior("HalfNormal", sigma=1.0),
         "region_intercept": Prior("Normal", mu=0.0, sigma=5.0),
@@ -48,9 +54,12 @@ _MERIDIAN = {
     "effect_sd": Prior("HalfNormal", sigma=1.0),
     "control_effect": Prior("Normal", mu=0.0, sigma=5.0),
     "control_sd": Prior("HalfNormal", sigma=5.0),
+    "treatment_sd": Prior("HalfNormal", sigma=5.0),
     "knot_value": Prior("Normal", mu=0.0, sigma=5.0),
     "sigma": Prior("HalfNormal", sigma=5.0),
 }
+# Positive unless effects are normal.
+_SIGNED = ("roi", "mroi", "contribution_share", "coefficient", "unpaid_share")
 CURVE_SD = Prior("HalfNormal", sigma=0.3)
 Pooling = Literal["full", "partial", "none"]
 POOLINGS = ("partial", "full", "none")
@@ -58,9 +67,11 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "order": ("adstock_first", "saturation_first"),
         "pooling": POOLINGS,
+        "effects": ("lognormal", "normal"),
         "adstock_pooling": POOLINGS,
         "saturation_pooling": POOLINGS,
         "media_prior": ("roi", "mroi", "contribution_share", "coefficient"),
+        "unpaid_prior": ("coefficient", "unpaid_share"),
         "intercept": ("partial", "reference"),
     }
 )
@@ -85,9 +96,14 @@ class MediaMix:
         `"adstock_first"` (default) saturates carried exposure; `"saturation_first"` carries
         saturated exposure.
     pooling
-        Of media effects over regions: `"partial"` (default) as above, log-normal, so that
-        media can't hurt; `"full"`, one effect for all regions; `"none"`, an effect for each
-        region with no link between them. A panel of one region has one effect.
+        Of media effects over regions: `"partial"` (default) as above; `"full"`, one effect for all
+        regions; `"none"`, an effect for each region with no link between them. A panel of one
+        region has one effect.
+    effects
+        How regions' effects scatter: `"lognormal"` (default) as above, so that media can't hurt;
+        `"normal"`, beta_gm = coefficient_m + effect_sd_m d_gm, so that in some regions they may.
+        They may in all together where the prior of `media_prior` reaches below zero, such as
+        ``priors={"roi": Prior("Normal", mu=1.0, sigma=1.0)}``.
     adstock_pooling, saturation_pooling
         The same of the curves' parameters: `"full"` (default) shares them, `"partial"` lets
         each region's differ on the scale where they have no bound, by `<parameter>_sd`;
@@ -95,8 +111,15 @@ class MediaMix:
     media_prior
         What is given a prior for channels with spend: `"roi"` (default), `"mroi"` (the return of
         the next 1 % of spend), `"contribution_share"` (of all revenue, by any channel) or
-        `"coefficient"`. With the first two, channels without spend have a coefficient: sales per
-        head, in SDs, at full saturation.
+        `"coefficient"`: sales per head, in SDs, at full saturation.
+    unpaid_prior
+        The same for channels without spend, where `media_prior` is a return: `"coefficient"`
+        (default) or `"unpaid_share"`, their share of all revenue.
+    treatments
+        Controls whose contribution has a prior, and the level that each is compared with: `"min"`,
+        `"max"` or a value in its own unit, as ``{"promotion": "min", "price": 9.99}``. The prior is
+        on the share of all revenue that a treatment adds (negative where it takes away),
+        `treatment_share`; its effects in regions scatter with `treatment_sd`.
     intercept
         `"partial"` (default): tau_g ~ N(0, intercept_sd); `"reference"`: tau_g ~ N(0, 5) with
         tau = 0 for the most populous region, as in Meridian.
@@ -165,9 +188,12 @@ class MediaMix:
     saturation: Saturation = HillSaturation()
     order: Literal["adstock_first", "saturation_first"] = "adstock_first"
     pooling: Pooling = "partial"
+    effects: Literal["lognormal", "normal"] = "lognormal"
     adstock_pooling: Pooling = "full"
     saturation_pooling: Pooling = "full"
     media_prior: Literal["roi", "mroi", "contribution_share", "coefficient"] = "roi"
+    unpaid_prior: Literal["coefficient", "unpaid_share"] = "coefficient"
+    treatments: Mapping[str, float | str] = field(default_factory=dict, hash=False)
     intercept: Literal["partial", "reference"] = "partial"
     knots: int = 1
     smooth_trend: HSGP | None = None
@@ -190,7 +216,11 @@ class MediaMix:
                 raise SpecError(f"{name}={value!r}: choose from {', '.join(map(repr, allowed))}.")
         if not isinstance(self.date_effects, bool):
             raise SpecError(f"date_effects={self.date_effects!r} must be True or False.")
-        object.__setattr__(self, "priors", checked_priors(self.priors, self.default_priors))
+        known = self.default_priors
+        if self.effects == "normal":
+            known |= dict.fromkeys(_SIGNED, Prior("Normal", mu=0.0, sigma=1.0))
+        object.__setattr__(self, "priors", checked_priors(self.priors, known))
+        object.__setattr__(self, "treatments", _checked_treatments(self.treatments))
         object.__setattr__(self, "lift_tests", tuple(self.lift_tests))
         _check_names(self.lift_tests)
 
@@ -202,9 +232,10 @@ class MediaMix:
         """Return the default geo model of Meridian 2.1, for like-for-like comparison.
 
         Geometric adstock to lag 8, then Hill with slope 1; alpha ~ U(0, 1), half-saturation ~
-        N(0.8, 0.8) on [0.1, 10], effect_sd ~ N+(0, 1), roi ~ LN(0.2, 0.9), control effects ~
-        N(0, 5) with SD ~ N+(0, 5) over regions, region intercepts and knots ~ N(0, 5),
-        sigma ~ N+(0, 5).
+        N(0.8, 0.8) on [0.1, 10], effect_sd ~ N+(0, 1), roi ~ LN(0.2, 0.9), share of revenue ~
+        Beta(1, 99) of a channel without spend and ~ N(0, 0.1) of a treatment (`treatments` names
+        them), control effects ~ N(0, 5), with SD ~ N+(0, 5) over regions as of treatments, region
+        intercepts and knots ~ N(0, 5), sigma ~ N+(0, 5).
 
         Parameters
         ----------
@@ -217,7 +248,8 @@ class MediaMix:
         if "sigma" not in changes.get("likelihood", NormalLikelihood()).priors:
             del own["sigma"]
         priors = {**own, **changes.pop("priors", {})}
-        return cls(**{"intercept": "reference", "knots": knots, "priors": priors, **changes})
+        preset = {"intercept": "reference", "unpaid_prior": "unpaid_share", "knots": knots}
+        return cls(**{**preset, "priors": priors, **changes})
 
     @property
     def default_priors(self) -> dict[str, Prior]:
@@ -253,22 +285,29 @@ class MediaMix:
         self.likelihood.check(panel.data["sales"].to_numpy()[panel.observed.to_numpy()])
         for test in self.lift_tests:
             test.otherwise(panel)
-        if self.media_prior in ("roi", "mroi"):
-            self._check_spend(panel)
+        if self.treatments:
+            treatment_value(self, panel, Scaling.of(panel))
+        if self.pooling == "none":
+            self._check_each(panel)
 
-    def _check_spend(self, panel: MediaPanel) -> None:
-        """Raise unless there is spend wherever a return has a prior."""
-        if self.pooling != "none":
-            return
-        paid = panel.data["spend"].sel(channel=list(panel.paid_channels))
-        spend = paid.where(panel.observed, 0.0).sum("date")
-        for region, channel in np.argwhere(spend.to_numpy() <= 0)[:1]:
-            raise SpecError(
-                f"pooling='none' gives each region a prior on its own "
-                f"{'ROI' if self.media_prior == 'roi' else 'marginal ROI'}, but region "
-                f"{panel.regions[region]!r} spent nothing on {panel.paid_channels[channel]!r}. "
-                "Use pooling='partial', or media_prior='coefficient'."
-            )
+    def _check_each(self, panel: MediaPanel) -> None:
+        """Raise unless each region has had what a prior of its own is about."""
+        words = {"roi": "ROI", "mroi": "marginal ROI"}
+        for name, places in stated(self, panel).items():
+            if name == "coefficient":
+                continue
+            paid = name in words
+            media = panel.data["spend" if paid else "exposure"].where(panel.observed, 0.0)
+            total = media.sum("date").to_numpy()[:, places]
+            for region, place in np.argwhere(total <= 0)[:1]:
+                channel = panel.channels[places[place]]
+                other = "unpaid_prior" if name == "unpaid_share" else "media_prior"
+                raise SpecError(
+                    f"pooling='none' gives each region a prior on its own "
+                    f"{words.get(name, 'share of revenue')}, but region {panel.regions[region]!r} "
+                    f"{'spent nothing on' if paid else 'had nothing of'} {channel!r}. "
+                    f"Use pooling='partial', or {other}='coefficient'."
+                )
 
     def build(self, panel: MediaPanel, training: MediaPanel | None = None) -> pm.Model:
         """Return the PyMC model of `panel`, to read, extend or sample.
@@ -289,6 +328,18 @@ class MediaMix:
         """
         self.check(panel if training is None else training)
         return graph.build(self, panel, panel if training is None else training)
+
+
+def _checked_treatments(given: Mapping[str, float | str]) -> Mapping[str, float | str]:
+    """Return the levels that treatments are compared with, read-only."""
+    for name, level in given.items():
+        number = isinstance(level, int | float) and not isinstance(level, bool)
+        if not (level in ("min", "max") or (number and np.isfinite(level))):
+            raise SpecError(
+                f"treatments[{name!r}] = {level!r} must be 'min', 'max' or a number, the level at "
+                "which the treatment adds nothing."
+            )
+    return MappingProxyType(dict(given))
 
 
 def _check_names(tests: Sequence[LiftTest]) -> None:

@@ -20,7 +20,8 @@ def contraction(fit: Fit) -> Iterator[tuple[str, str, float]]:
 
         1 - Var(log posterior) / Var(log prior),
 
-    for ROI or whatever else media have their prior on.
+    for ROI or whatever else media have their prior on, without the logarithms where the prior
+    reaches below zero.
 
     Parameters
     ----------
@@ -28,8 +29,10 @@ def contraction(fit: Fit) -> Iterator[tuple[str, str, float]]:
         A fitted `MediaMix`.
     """
     for name, label, place, draws in _entries(fit):
-        before = np.broadcast_to(fit.spec.prior(name).log_variance(), place[1])[place[0]]
-        yield name, label, float(1.0 - np.log(draws).var() / before)
+        prior = fit.spec.prior(name)
+        before = np.broadcast_to(prior.variance(log=prior.positive), place[1])[place[0]]
+        after = (np.log(draws) if prior.positive else draws).var()
+        yield name, label, float(1.0 - after / before)
 
 
 def scaling(fit: Fit) -> Iterator[tuple[str, str, float]]:
@@ -104,7 +107,7 @@ Place = tuple[tuple[int, ...], tuple[int, ...]]
 
 def _entries(fit: Fit) -> Iterator[tuple[str, str, Place, np.ndarray]]:
     """Yield variable, label, place among all entries and draws (chain, draw) of each entry."""
-    for name in dict.fromkeys([fit.spec.media_prior, "coefficient"]):
+    for name in dict.fromkeys([fit.spec.media_prior, fit.spec.unpaid_prior, "treatment_share"]):
         if name not in fit.posterior:
             continue
         values = fit.posterior[name].transpose(*SAMPLE, ...)

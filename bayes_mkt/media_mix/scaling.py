@@ -69,9 +69,28 @@ class Scaling:
         """Return exposure per head in units of its median, (region, date, channel)."""
         return np.asarray(exposure / self.population[:, None, None] / self.exposure)
 
+    def worth(self, panel: MediaPanel) -> np.ndarray:
+        """Return the revenue of one unit of the model's mean (region, date), 0 where unobserved."""
+        return np.asarray(_price(panel) * self.population[:, None] * self.sales_sd)
+
     def scale_controls(self, controls: np.ndarray) -> np.ndarray:
         """Return standardised controls (region, date, control), 0 where missing."""
         return np.asarray(np.nan_to_num((controls - self.control_center) / self.control_sd))
+
+
+def revenue(panel: MediaPanel) -> np.ndarray:
+    """Return the revenue of all observed sales (region,)."""
+    sales = np.nan_to_num(panel.data["sales"].to_numpy())
+    return np.asarray((sales * _price(panel)).sum(axis=1))
+
+
+def _price(panel: MediaPanel) -> np.ndarray:
+    """Return the revenue of a sale (region, date), 0 where sales are not observed."""
+    observed = panel.observed.to_numpy()
+    if "revenue_per_sale" not in panel.data:
+        return observed.astype(float)
+    price = np.nan_to_num(panel.data["revenue_per_sale"].to_numpy(), nan=0.0)
+    return np.where(observed, price, 0.0)
 
 
 def _check_scales(

@@ -41,6 +41,8 @@ class Task:
         Where figures and draws are left.
     platform
         `"cpu"` or `"gpu"`, for the systems that use JAX.
+    again
+        Whether it samples a second time, in the same process.
     """
 
     system: str
@@ -49,6 +51,7 @@ class Task:
     data: str
     folder: str
     platform: str = "cpu"
+    again: bool = True
 
     def write(self, path: Path) -> None:
         """Write the task as JSON."""
@@ -86,7 +89,7 @@ Sampler = Callable[[int], Drawn]
 
 
 def serve(module: str, argv: Sequence[str]) -> None:
-    """Sample twice as the task says, and leave figures and draws.
+    """Sample once or twice as the task says, and leave figures and draws.
 
     Parameters
     ----------
@@ -112,7 +115,8 @@ def serve(module: str, argv: Sequence[str]) -> None:
         at = time.perf_counter()
         sample = worker.prepare(task)
         result["build_seconds"] = time.perf_counter() - at
-        for stage, seed in (("cold", task.seed), ("warm", task.seed + 1)):
+        stages = (("cold", task.seed), ("warm", task.seed + 1))
+        for stage, seed in stages if task.again else stages[:1]:
             leave(folder, result)
             result[stage] = _timed(sample, seed, folder / f"{stage}.npz")
     except Exception as error:

@@ -30,7 +30,9 @@ DROPPED = (
 
 
 @contextmanager
-def run(task: Task, limit: float) -> Iterator[tuple[dict[str, Any], Path]]:
+def run(
+    task: Task, limit: float, command: list[str] | None = None
+) -> Iterator[tuple[dict[str, Any], Path]]:
     """Give the figures of a worker, and the folder of its draws, which is then removed.
 
     Parameters
@@ -38,7 +40,9 @@ def run(task: Task, limit: float) -> Iterator[tuple[dict[str, Any], Path]]:
     task
         What to do; its folder is filled in here.
     limit
-        Seconds for each of the two samplings.
+        Seconds for each sampling.
+    command
+        What starts the worker; None is that of the task's system.
     """
     with tempfile.TemporaryDirectory(prefix="samplers-") as name:
         folder = Path(name)
@@ -47,7 +51,7 @@ def run(task: Task, limit: float) -> Iterator[tuple[dict[str, Any], Path]]:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         begun = time.perf_counter()
         ending = _watch(
-            [*system(task.system).command(task.platform), str(path)],
+            [*(command or system(task.system).command(task.platform)), str(path)],
             environment(folder, task.platform),
             folder,
             limit,

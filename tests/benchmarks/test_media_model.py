@@ -10,7 +10,7 @@ import pytest
 
 import bayes_mkt as bm
 from benchmarks.gradient import panel
-from benchmarks.peers import models
+from benchmarks.peers import models, preset
 
 NAMES = {
     "knot_values": "knot_value",
@@ -27,10 +27,10 @@ NAMES = {
 }
 
 
-def density_at(model: pm.Model, point: dict[str, np.ndarray]) -> float:
+def density_at(model: pm.Model, point: dict[str, np.ndarray], *, jacobian: bool = True) -> float:
     """The log-density at a point given by variable, in unconstrained coordinates."""
     values = {v.name: point[rv.name] for rv, v in model.rvs_to_values.items() if rv.name in point}
-    return float(model.compile_logp(mode="FAST_COMPILE")(values))
+    return float(model.compile_logp(mode="FAST_COMPILE", jacobian=jacobian)(values))
 
 
 def points(model: pm.Model, count: int) -> list[dict[str, np.ndarray]]:
@@ -62,6 +62,35 @@ def test_it_is_the_model_of_the_package(centred: pm.Model, shared_data: Path) ->
         for point in drawn
     ]
     np.testing.assert_allclose(gaps, gaps[0], rtol=1e-9)
+
+
+def test_so_is_the_preset_with_organic_media_and_a_promotion(shared_data: Path) -> None:
+    """There effects of regions are multiples of their SD, here the effects themselves."""
+    theirs = models.build("geo_all_channels", shared_data)
+    ours = preset.specified().build(preset.read(shared_data))
+    gaps = []
+    for point in points(theirs, 3):
+        xi_c, xi_n = (np.exp(point[name]) for name in ("xi_c", "xi_n"))
+        scale = len(point["gamma_gc_dev"]) * (np.log(xi_c).sum() + np.log(xi_n).sum())
+        found = density_at(ours, moved(point), jacobian=False)
+        gaps.append(density_at(theirs, point, jacobian=False) - found - scale)
+    np.testing.assert_allclose(gaps, gaps[0], rtol=1e-9)
+
+
+def moved(point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return a point of the one model with everything as a point of the preset."""
+    own = {NAMES[name]: value for name, value in point.items() if name in NAMES}
+    for name in ("alpha", "ec", "eta"):  # organic media stand beside paid ones
+        own[NAMES[f"{name}_m"]] = np.concatenate([point[f"{name}_m"], point[f"{name}_om"]])
+    own["effect_offset"] = np.concatenate([point["beta_gm_dev"], point["beta_gom_dev"]], axis=1)
+    own["unpaid_share"] = point["contribution_om"]
+    own["treatment_share"] = 2.0 / (1.0 + np.exp(-point["contribution_n"])) - 1.0
+    own["treatment_sd"] = point["xi_n"]
+    own["treatment_deviation"] = np.exp(point["xi_n"]) * point["gamma_gn_dev"]
+    own["region_other_control_effect"] = (
+        point["gamma_c"] + np.exp(point["xi_c"]) * point["gamma_gc_dev"]
+    )
+    return own
 
 
 def test_centred_or_not_is_one_posterior(centred: pm.Model, shared_data: Path) -> None:

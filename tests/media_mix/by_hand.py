@@ -174,6 +174,8 @@ def price(panel: bm.MediaPanel) -> Array:
 def effect(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
     """Return beta (region, channel)."""
     h = response(spec, panel, values)
+    if spec.effects == "normal":
+        return _normal_effect(spec, panel, values)
     relative = np.ones((panel.n_regions, panel.n_channels))
     if spec.pooling == "partial" and panel.n_regions > 1:
         relative = np.exp(values["effect_sd"] * values["effect_offset"])
@@ -186,6 +188,12 @@ def effect(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
     more = response(spec, panel, values, 1.01 * panel.data["exposure"].to_numpy())
     out = np.empty_like(relative)
     for m, channel in enumerate(panel.channels):
+        if channel in others and spec.unpaid_prior == "unpaid_share":
+            share = values["unpaid_share"][..., others.index(channel)]
+            total = np.nansum(panel.data["sales"].to_numpy() * price(panel))
+            earned = (relative[:, m, None] * worth * h[:, :, m]).sum()
+            out[:, m] = share * total / earned * relative[:, m]
+            continue
         if channel in others:
             out[:, m] = values["coefficient"][..., others.index(channel)] * relative[:, m]
             continue
@@ -200,6 +208,48 @@ def effect(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
         if spec.pooling != "none" or panel.n_regions == 1:
             total, earned = total.sum(), earned.sum()
         out[:, m] = ratio * total / earned * relative[:, m]
+    return out
+
+
+def _normal_effect(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
+    """Return beta (region, channel) that scatters additively, of paid channels with an ROI."""
+    worth = price(panel) * heads(panel)[:, None] * sales_scale(panel)[1]
+    observed = np.isfinite(panel.data["sales"].to_numpy())
+    out = np.empty((panel.n_regions, panel.n_channels))
+    for m in range(panel.n_channels):
+        spread = values["effect_sd"][m] * values["effect_offset"][:, m]
+        earned = (worth * response(spec, panel, values)[:, :, m]).sum(axis=1)
+        spent = (panel.data["spend"].to_numpy()[:, :, m] * observed).sum()
+        # The common part makes regions together earn the ROI.
+        common = (values["roi"][m] * spent - (spread * earned).sum()) / earned.sum()
+        out[:, m] = common + spread
+    return out
+
+
+def treatment_effect(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
+    """Return gamma of all controls (region, control), some stated by their share of revenue."""
+    z = panel.data["controls"].to_numpy()
+    seen = np.isfinite(panel.data["sales"].to_numpy())
+    worth = price(panel) * heads(panel)[:, None] * sales_scale(panel)[1]
+    total = np.nansum(panel.data["sales"].to_numpy() * price(panel))
+    out = np.empty((panel.n_regions, len(panel.controls)))
+    treated = [c for c in panel.controls if c in spec.treatments]
+    others = [c for c in panel.controls if c not in spec.treatments]
+    for c, name in enumerate(panel.controls):
+        if name in others:
+            several = panel.n_regions > 1
+            own = values["region_other_control_effect" if several else "control_effect"]
+            out[:, c] = own[..., others.index(name)]
+            continue
+        level, column = spec.treatments[name], z[:, :, c]
+        if isinstance(level, str):
+            level = {"min": np.min, "max": np.max}[level](column[seen])
+        moved = (column - level) / column[seen].std()
+        earned = np.where(seen, moved * worth, 0.0).sum(axis=1)
+        k = treated.index(name)
+        spread = values["treatment_deviation"][:, k] if panel.n_regions > 1 else np.zeros(1)
+        common = (values["treatment_share"][k] * total - (spread * earned).sum()) / earned.sum()
+        out[:, c] = common + spread
     return out
 
 
@@ -252,7 +302,10 @@ def baseline(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> Array:
         seen = z[np.isfinite(panel.data["sales"].to_numpy())]
         z = np.nan_to_num((z - seen.mean(axis=0)) / seen.std(axis=0))
         several = panel.n_regions > 1
-        gamma = values["region_control_effect" if several else "control_effect"]
+        if spec.treatments:
+            gamma = treatment_effect(spec, panel, values)
+        else:
+            gamma = values["region_control_effect" if several else "control_effect"]
         out = out + (np.atleast_2d(gamma)[:, None, :] * z).sum(axis=-1)
     return out
 
@@ -312,7 +365,9 @@ def log_density(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> floa
             terms = stats.norm.logpdf(value, 0.0, values["intercept_sd"])
         elif name == "date_effect":
             terms = stats.norm.logpdf(value, 0.0, values["date_sd"])
-        elif name == "region_control_effect":
+        elif name == "treatment_deviation":
+            terms = stats.norm.logpdf(value, 0.0, values["treatment_sd"])
+        elif name in ("region_control_effect", "region_other_control_effect"):
             terms = stats.norm.logpdf(value, values["control_effect"], values["control_sd"])
         elif name == "region_season_effect":
             terms = stats.norm.logpdf(value, values["season_effect"], values["season_sd"])

@@ -152,6 +152,23 @@ MODELS: dict[str, tuple[bm.MediaMix, str]] = {
         ),
         "mixed",
     ),
+    "meridian, all roles": (
+        bm.MediaMix.meridian(adstock=SHORT, treatments={"consumer_sentiment": "min"}),
+        "mixed",
+    ),
+    "treated": (
+        bm.MediaMix(
+            adstock=SHORT,
+            effects="normal",
+            treatments={"competitor_activity": "max", "consumer_sentiment": 20.0},
+            priors={"roi": bm.Prior("Normal", mu=1.0, sigma=1.0)},
+        ),
+        "masked",
+    ),
+    "national, treated": (
+        bm.MediaMix(adstock=SHORT, treatments={"consumer_sentiment": "min"}),
+        "national",
+    ),
     "masked": (
         bm.MediaMix(adstock=SHORT, saturation=bm.HillSaturation(slope=2.0), knots=2),
         "masked",

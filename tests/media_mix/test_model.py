@@ -123,6 +123,11 @@ def test_the_named_quantities_are_those_of_the_equations(name: str) -> None:
         "masked": PARTIAL | CONTROLS | {"roi"},
         "dates": PARTIAL | CONTROLS | {"roi", "date_effect", "date_sd"},
         "national": COMMON | {"roi", "control_effect"},
+        "meridian, all roles": COMMON
+        | {"roi", "unpaid_share", "effect_sd", "effect_offset", "intercept_difference"}
+        | {"treatment_share", "treatment_sd", "treatment_deviation"}
+        | {"control_effect", "control_sd", "region_other_control_effect"},
+        "national, treated": COMMON | {"roi", "control_effect", "treatment_share"},
         "straight": {"roi", "effect_sd", "effect_offset", "intercept_difference"}
         | {"knot_value", "sigma"},
     }.items(),
@@ -165,8 +170,12 @@ def test_meridian_has_the_priors_of_meridian() -> None:
         "knot_value": bm.Prior("Normal", mu=0, sigma=5),
         "region_intercept": bm.Prior("Normal", mu=0, sigma=5),
         "sigma": bm.Prior("HalfNormal", sigma=5),
+        "unpaid_share": bm.Prior("Beta", alpha=1, beta=99),
+        "treatment_share": bm.Prior("Normal", mu=0, sigma=0.1),
+        "treatment_sd": bm.Prior("HalfNormal", sigma=5),
     }
     assert {name: spec.prior(name) for name in expected} == expected
+    assert spec.unpaid_prior == "unpaid_share"
     changed = bm.MediaMix.meridian(
         priors={"sigma": bm.Prior("HalfNormal", sigma=2)}, order="saturation_first"
     )

@@ -42,7 +42,7 @@ def test_intervals_hold_the_truth(fit: bm.Fit, world: bm.simulate.SimulatedPanel
         draws = fit.posterior[name].sel(frequency_channel=own[0])
         low, high = draws.quantile([0.02, 0.98], SAMPLE)
         assert float(low) < float(world.truth[name].sel(channel=own[0])) < float(high)
-        prior = fit.spec.prior("frequency_slope").log_variance()
+        prior = fit.spec.prior("frequency_slope").variance(log=True)
         assert float(np.log(draws).var()) < 0.8 * prior
     low, high = bm.roi(fit).quantile([0.02, 0.98], SAMPLE)
     assert ((low < world.truth["roi"]) & (world.truth["roi"] < high)).all()
