@@ -32,6 +32,8 @@ from bayes_mkt.report.table import UNCONVERGED
 from bayes_mkt.specs import to_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bayes_mkt.fit import Fit
     from bayes_mkt.media_mix.budget import Allocation
     from bayes_mkt.media_mix.panel import MediaPanel
@@ -306,7 +308,7 @@ def write_media_mix(
         }
     frames = {
         **decisions,
-        "backtest": None if page.backtest is None else page.backtest["crps"].to_dataframe(),
+        "backtest": None if page.backtest is None else _scores(page.backtest),
         "diagnostics": fit.diagnostics.table.to_dataframe(),
     }
     for name, frame in frames.items():
@@ -315,6 +317,15 @@ def write_media_mix(
     fit.save(folder / "fit")
     page.write(folder / "report.html")
     return answers
+
+
+def _scores(backtest: xr.Dataset) -> pd.DataFrame:
+    """Return CRPS and shares inside intervals by origin, forecaster and region."""
+    inside = {
+        f"inside {float(level):.0%}": backtest["covered"].sel(level=level, drop=True)
+        for level in backtest["level"].to_numpy()
+    }
+    return xr.Dataset({"crps": backtest["crps"], **inside}).to_dataframe()
 
 
 def _page(

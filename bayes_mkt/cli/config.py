@@ -142,6 +142,18 @@ def _by_channel(check: Check, example: str) -> Check:
     return checked
 
 
+def _bounds(value: Any) -> dict[str | tuple[str, str], tuple[float, float]]:
+    if not isinstance(value, dict):
+        raise ValueError("must be a table of channel or region = [0, 250000]")
+    found: dict[str | tuple[str, str], tuple[float, float]] = {}
+    for name, entry in value.items():
+        if isinstance(entry, dict):
+            found |= {(name, inside): _pair(pair) for inside, pair in entry.items()}
+        else:
+            found[name] = _pair(entry)
+    return found
+
+
 def _shares(value: Any) -> list[float]:
     if not isinstance(value, list) or not value:
         raise ValueError("must be a list of numbers between 0 and 1, such as [0.5, 0.9]")
@@ -197,7 +209,7 @@ SCHEMA: Final[Mapping[str, Mapping[str, Check]]] = {
     "budget": {
         "horizon": _whole(1),
         "total": _total,
-        "bounds": _by_channel(_pair, "[0, 250000]"),
+        "bounds": _bounds,
         "by": _texts,
         "risk": _text,
         "level": _share,

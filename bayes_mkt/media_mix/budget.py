@@ -116,9 +116,9 @@ def allocate_budget(
         Spend of the plan in the panel's currency; None (default) is today's. A pair is a range,
         inside which the best total is sought.
     bounds
-        Channel -> lowest and highest spend over the plan. A tuple of names of the decided dims
-        bounds the sum of their cells: ``("north", "tv")``, ``("north",)``, or, where dates are
-        decided, ``("2024-03-04", "tv")``.
+        Name -> lowest and highest spend over the plan: of a channel, or of another of the decided
+        dims. A tuple of names bounds the sum of the cells that have all of them: ``("north",
+        "tv")``, or, where dates are decided, ``("2024-03-04", "tv")``.
     by
         The cells decided: of ``region, date, channel``, `channel` among them.
     risk, level

@@ -39,8 +39,9 @@ def check_lift_tests(
     -------
     DataFrame
         Indexed by test: `channel`; `lift` and `se`, measured; `modelled` and `modelled_sd`, with
-        the test; `expected` and `expected_sd`, without it; `z`; median and interval of the
-        channel's ROI (incremental sales, where it has no spend) `with` and `without` the test;
+        the test; `expected` and `expected_sd`, without it; `z`; `of`, ``"roi"`` or, where the
+        channel has no spend, ``"incremental_sales"``, with median and interval of it `with` and
+        `without` the test;
         `khat`; and `verdict`: `agree`, `disagree` (|z| > 2), or `refit to see` where the weights
         can't stand for the posterior without the test (k-hat > 0.7): fit without the test then.
 
@@ -72,6 +73,7 @@ def check_lift_tests(
             {
                 "test": test.label,
                 "channel": test.channel,
+                "of": "roi" if paid else "incremental_sales",
                 "lift": test.lift,
                 "se": test.se,
                 "modelled": modelled.mean(),

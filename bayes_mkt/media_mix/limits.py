@@ -239,7 +239,7 @@ def _bounded(cells: Cells, key: str | tuple[str, ...]) -> tuple[str, np.ndarray]
     wanted = (key,) if isinstance(key, str) else tuple(key)
     inside, named = np.ones(cells.size, dtype=bool), set()
     for word in wanted:
-        dims = [CHANNEL] if isinstance(key, str) else list(cells.by)
+        dims = list(cells.by)
         found = [d for d in dims if word in cells.labels(d)]
         if not found:
             known = {d: list(cells.labels(d))[:MANY] for d in dims}

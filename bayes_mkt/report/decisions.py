@@ -57,13 +57,16 @@ def _experiments(report: MediaMixReport) -> Section | None:
             _span(row, "with"),
             str(row["verdict"]),
         )
-        rows.append(Row((str(label), str(row["channel"])), cells))
+        unpaid = "" if row["of"] == "roi" else " (incremental sales)"
+        rows.append(Row((str(label), f"{row['channel']}{unpaid}"), cells))
+    # What has no spend has no ROI: its sales are told, and the table says which rows those are.
+    answer = "ROI" if tests["of"].eq("roi").all() else "ROI or sales"
     columns = (
         "Measured",
         "Expected without",
         "Modelled with",
-        "ROI without",
-        "ROI with",
+        f"{answer} without",
+        f"{answer} with",
         "Verdict",
     )
     view = TableView("Lift tests", ("Test", "Channel"), columns, tuple(rows))

@@ -53,7 +53,8 @@ reach = { search = "people" }
 frequency = { search = "times" }
 [budget]
 horizon = 2
-bounds = { tv = [0, 1e9] }
+by = ["region", "channel"]
+bounds = { tv = [0, 1e9], region_01 = [0, 1e9], region_02 = { tv = [0, 10] } }
 starts = 1
 [refutation]
 checks = ["hidden_cause", "prior"]
@@ -98,8 +99,15 @@ def test_everything_asked_for_is_written_and_shown(
     assert {f"{name}.csv" for name in extra} <= {path.name for path in out.iterdir()}
     forecast = pd.read_csv(out / "forecast.csv")
     assert len(forecast) == 6
-    plan = pd.read_csv(out / "plan.csv", index_col="channel")
+    plan = pd.read_csv(out / "plan.csv").set_index(["region", "channel"])
     assert plan["spend"].sum() == pytest.approx(plan["spend_today"].sum())
+    assert (
+        plan.loc[("region_02", "tv"), "spend"] <= 10 < plan.loc[("region_02", "tv"), "spend_today"]
+    )
+    scores = pd.read_csv(out / "backtest.csv")
+    assert scores["crps"].gt(0).all()
+    for share in ("inside 50%", "inside 80%", "inside 95%"):
+        assert scores[share].between(0, 1).all()
     assert set(pd.read_csv(out / "refutation.csv")["check"]) == {"hidden_cause", "prior"}
     page = (out / "report.html").read_text("utf-8")
     for heading in ("Forecast", "Plan", "Refutation", "Frequency", "Region by region"):

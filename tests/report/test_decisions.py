@@ -51,6 +51,25 @@ def test_one_region_is_shown_once() -> None:
     assert [row.labels[1] for row in only_table(section).rows] == ["a region"]
 
 
+def test_what_has_no_spend_has_no_roi_before_and_after_its_test() -> None:
+    row = {"lift": 5.0, "se": 1.0, "expected": 4.0, "expected_sd": 1.0, "verdict": "agree"}
+    row |= {"modelled": 4.5, "modelled_sd": 0.7}
+    row |= {f"{end}{which}": 2.0 for end in ("low ", "", "high ") for which in ("with", "without")}
+    tests = pd.DataFrame(
+        [
+            {**row, "channel": "tv", "of": "roi"},
+            {**row, "channel": "mail", "of": "incremental_sales"},
+        ],
+        index=["one", "two"],
+    )
+    (section,) = report(lift_tests=tests)
+    view = only_table(section)
+    assert view.columns[3:5] == ("ROI or sales without", "ROI or sales with")
+    assert [r.labels[1] for r in view.rows] == ["tv", "mail (incremental sales)"]
+    (section,) = report(lift_tests=tests.iloc[:1])
+    assert only_table(section).columns[3:5] == ("ROI without", "ROI with")
+
+
 @pytest.mark.parametrize(
     ("verdicts", "said", "unsaid"),
     [
