@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 import bayes_mkt as bm
 from benchmarks.environment import data_folder, described, real_data, write
@@ -23,6 +22,7 @@ from benchmarks.samplers import reference_folder
 from benchmarks.samplers.catalogue import POSTERIORS
 from benchmarks.samplers.launch import available, run
 from benchmarks.samplers.systems import PEERS, SYSTEMS
+from benchmarks.samplers.verdict import tree
 
 MODEL = "geo_all_channels"
 OURS, THEIRS = "bayes_mkt", "meridian"
@@ -98,7 +98,7 @@ def _judged(name: str, found: dict[str, Any], folder: Path) -> tuple[dict[str, A
     with np.load(folder / "cold.npz") as file:
         values = {key: file[key].astype(float) for key in file.files}
     judged = list(values) if name == OURS else POSTERIORS[MODEL].free
-    verdict = bm.diagnose(_tree({key: values[key] for key in judged}))
+    verdict = bm.diagnose(tree({key: values[key] for key in judged}))
     cold = found["cold"]
     about |= {
         "seconds": found["build_seconds"] + cold["seconds"],
@@ -116,15 +116,6 @@ def _judged(name: str, found: dict[str, Any], folder: Path) -> tuple[dict[str, A
     low, high = np.quantile(roi, INTERVAL, axis=0)
     told = {"mean": roi.mean(axis=0), "sd": roi.std(axis=0), "low": low, "high": high}
     return about, {key: value.tolist() for key, value in told.items()}
-
-
-def _tree(values: dict[str, np.ndarray]) -> xr.DataTree:
-    """Return draws (chain, draw, ...) as a posterior."""
-    arrays = {
-        name: (("chain", "draw", *(f"{name}_{i}" for i in range(value.ndim - 2))), value)
-        for name, value in values.items()
-    }
-    return xr.DataTree.from_dict({"/posterior": xr.Dataset(arrays)})
 
 
 def _long_runs(folder: Path | None) -> dict[str, list[float]]:

@@ -39,7 +39,7 @@ def figures(values: dict[str, np.ndarray], posterior: Posterior) -> dict[str, An
         What counts and what is shown.
     """
     free = {name: values[name] for name in posterior.free}
-    diagnostics = bm.diagnose(_tree(free))
+    diagnostics = bm.diagnose(tree(free))
     broken = any(f.check in ("stuck chain", "finite draws") for f in diagnostics.findings)
     shape = next(iter(free.values())).shape
     return {
@@ -69,7 +69,7 @@ def smallest_ess_sd(values: dict[str, np.ndarray]) -> float:
 def _shown(values: dict[str, np.ndarray], posterior: Posterior) -> dict[str, dict[str, float]]:
     """Return mean, SD and Monte Carlo error of the parameters that tables show."""
     names = [name for name in posterior.shown if name in values]
-    table = bm.diagnose(_tree({name: values[name] for name in names})).table
+    table = bm.diagnose(tree({name: values[name] for name in names})).table
     labels = [str(label) for label in table["parameter"].to_numpy()][: posterior.most]
     kept = {key: table[key].to_numpy() for key in ("mean", "sd", "mcse_mean")}
     return {
@@ -82,7 +82,7 @@ def _shown(values: dict[str, np.ndarray], posterior: Posterior) -> dict[str, dic
     }
 
 
-def _tree(values: dict[str, np.ndarray]) -> xr.DataTree:
+def tree(values: dict[str, np.ndarray]) -> xr.DataTree:
     arrays = {name: _labelled(name, value) for name, value in values.items()}
     return xr.DataTree.from_dict({"/posterior": xr.Dataset(arrays), "/sample_stats": xr.Dataset()})
 
