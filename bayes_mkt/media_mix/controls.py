@@ -61,8 +61,8 @@ def _effects(spec: MediaMix, dim: str, name: str, several: bool) -> Tensor:
 def _with_treatments(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Tensor:
     """Return the effects of all controls (region, control), some by their contribution.
 
-    With U_g what an effect of one adds to the revenue of region g, T all revenue and d_g the
-    region's deviation, N(0, treatment_sd), the effect is (share T - sum_h U_h d_h) / sum_h U_h +
+    With U_g what an effect of one adds to the revenue of region g, T all revenue and d_g =
+    treatment_sd z_g the region's deviation, z_g ~ N(0, 1), the effect is (share T - sum_h U_h d_h) / sum_h U_h +
     d_g: summed over regions the treatment earns its share, whatever they deviate.
     """
     several = len(panel.regions) > 1
@@ -72,7 +72,9 @@ def _with_treatments(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Ten
     earned = share * pm.Data("treatment_total", revenue(panel).sum())
     if several:
         sd = spec.prior("treatment_sd").variable("treatment_sd", dims="treatment")
-        deviation = pm.Normal("treatment_deviation", 0.0, sd, dims=("region", "treatment"))
+        # Standardised, so that it isn't integrated out: it would tie all regions together.
+        offset = pm.Normal("treatment_offset", 0.0, 1.0, dims=("region", "treatment"))
+        deviation = sd * offset
         common = (earned - (deviation * value).sum(axis=0)) / value.sum(axis=0)
         own = common + deviation
     else:

@@ -46,6 +46,7 @@ def pooling_factors(fit: Fit, *, allow_unconverged: bool = False) -> xr.Dataset:
     marks = usable(fit, allow_unconverged)
     posterior = fit.posterior
     names = [str(n).removesuffix("_offset") for n in posterior if str(n).endswith("_offset")]
+    names = [name for name in names if "treatment" not in posterior[f"{name}_sd"].dims]
     if not names:
         raise SpecError("pooling_factors: nothing is partially pooled in this model.")
     out = {}
