@@ -38,6 +38,8 @@ from .customers.survival import hazard as hazard
 from .customers.survival import median_time as median_time
 from .customers.survival import never_return as never_return
 from .customers.survival import survival_function as survival_function
+from .customers.swings import CalendarSwings as CalendarSwings
+from .customers.swings import calendar_swings as calendar_swings
 from .customers.timing import contact_effect as contact_effect
 from .customers.validation import forward_split as forward_split
 from .customers.validation import survival_calibration as survival_calibration

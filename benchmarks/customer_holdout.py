@@ -16,6 +16,7 @@ from benchmarks.environment import described, real_data, write
 from benchmarks.purchases import ROOT, UV, histories, theirs
 
 PEER = Path(__file__).parent / "purchases" / "lifetimes_peer.py"
+Source = tuple[pd.DataFrame, bm.CustomerHistory, bm.Holdout]
 MODELS = {"BG/NBD": bm.BGNBD, "MBG/NBD": bm.MBGNBD, "Pareto/NBD": bm.ParetoNBD}
 
 
@@ -46,11 +47,12 @@ def measure(
         A remark to keep with the result, such as what else the machine was doing.
     """
     rows: list[dict[str, Any]] = []
-    for name, (history, holdout) in sources(data).items():
+    for name, source in sources(data).items():
+        _, history, holdout = source
         print(name, history, holdout, flush=True)
         actual = held_out(history, holdout)
         for label, model in MODELS.items():
-            rows.append(ours(name, label, model(), history, holdout, actual, seed))
+            rows.append(ours(name, label, model(), source, actual, seed))
             print(rows[-1], flush=True)
         if peers:
             rows += others(name, history, holdout, actual, seed, limit)
@@ -64,6 +66,7 @@ def measure(
             "mae": "of the forecast's mean",
             "covered_90": "share of customers inside central 90 % intervals (randomised PIT)",
             "total": "purchases of all: actual, forecast, and 90 % interval",
+            "swings": "that interval with calendar_swings of four weeks",
             "markets_covered_90": "share of markets whose total lies inside its 90 % interval",
         },
         "scores": rows,
@@ -71,20 +74,17 @@ def measure(
     print(write("customer_holdout", result))
 
 
-def sources(data: Path | None) -> dict[str, tuple[bm.CustomerHistory, bm.Holdout]]:
-    """Return history and holdout of each data set."""
+def sources(data: Path | None) -> dict[str, Source]:
+    """Return log, history and holdout of each data set."""
     sample = pd.read_csv(real_data(data, "cdnow/cdnow_sample.csv"))
-    found = {
-        "CDNOW sample": bm.CustomerHistory.split_transactions(
-            sample, customer="sample_id", date="date", end="1997-09-30", unit="W"
-        )
-    }
+    split = bm.CustomerHistory.split_transactions
+    found = split(sample, customer="sample_id", date="date", end="1997-09-30", unit="W")
     lines = retail(real_data(data, "online_retail"))
-    found["Online Retail"] = bm.CustomerHistory.split_transactions(
+    theirs = split(
         lines, customer="CustomerID", date="InvoiceDate", market="Country",
         end="2011-06-30", unit="W",
     )  # fmt: skip
-    return found
+    return {"CDNOW sample": (sample, *found), "Online Retail": (lines, *theirs)}
 
 
 def retail(folder: Path) -> pd.DataFrame:
@@ -125,9 +125,10 @@ def scores(drawn: np.ndarray, actual: np.ndarray) -> dict[str, float]:
 
 
 def ours(
-    data: str, label: str, spec: Any, history: Any, holdout: Any, actual: np.ndarray, seed: int
+    data: str, label: str, spec: Any, source: Source, actual: np.ndarray, seed: int
 ) -> dict[str, Any]:
     """Fit one of our models and score its predictive draws."""
+    log, history, holdout = source
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.ConvergenceWarning)
         fit = bm.fit(spec, history, seed=seed, progress=False)
@@ -139,11 +140,18 @@ def ours(
     values = drawn.stack(sample=("chain", "draw")).transpose("sample", ...).to_numpy()
     order = np.argsort(history.data["customer_state"].to_numpy(), kind="stable")
     found = bm.check(fit, holdout, seed=seed, allow_unconverged=True)["coverage"]
+    swings = bm.calendar_swings(fit, log, allow_unconverged=True)
+    swung = bm.future_purchases(
+        fit, [period], seed=seed, draws=2000, swings=swings, allow_unconverged=True
+    )
+    low, high = np.quantile(swung, [0.05, 0.95])
     return {
         "data": data,
         "system": f"bayes_mkt {label}",
         "converged": fit.diagnostics.ok,
         **scores(values[:, order], actual),
+        "swings_low": float(low),
+        "swings_high": float(high),
         "covered_90": float(found.sel(level="customer", probability=0.9)),
         "markets_covered_90": float(found.sel(level="market", probability=0.9)),
     }

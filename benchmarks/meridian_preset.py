@@ -18,7 +18,6 @@ import bayes_mkt as bm
 from benchmarks.environment import data_folder, described, real_data, write
 from benchmarks.peers.columns import GEO_ALL_CHANNELS
 from benchmarks.peers.protocol import Task
-from benchmarks.samplers import reference_folder
 from benchmarks.samplers.catalogue import POSTERIORS
 from benchmarks.samplers.launch import available, run
 from benchmarks.samplers.systems import PEERS, SYSTEMS
@@ -39,7 +38,6 @@ def measure(
     seed: int = 1,
     limit: float = 3600.0,
     data: Path | None = None,
-    reference: Path | None = None,
     note: str = "",
 ) -> None:
     """Fit Meridian's default model by both libraries, and show what each says of ROI.
@@ -52,8 +50,6 @@ def measure(
         Seconds that a fit may take before it is stopped.
     data
         Folder of the data sets; by default as `real_data` finds it.
-    reference
-        Folder of published answers, shown beside where it is found.
     note
         A remark to keep with the result.
     """
@@ -69,7 +65,6 @@ def measure(
         with run(task, limit, command) as (found, left):
             systems[name], columns[name] = _judged(name, found, left)
         print(name, json.dumps(systems[name], indent=1), flush=True)
-    columns["long_runs"] = _long_runs(reference_folder(reference))
     rows = [
         {"channel": channel, **{f"{name}_{key}": values[i] for name, key, values in _flat(columns)}}
         for i, channel in enumerate(GEO_ALL_CHANNELS.channels)
@@ -82,7 +77,7 @@ def measure(
         "columns": {
             "seconds": "from imports' end to draws: stating the model, compiling, sampling",
             "min_ess": "the smallest of all that was sampled, bulk and tail",
-            "roi": "mean, SD and 90 % interval; long_runs are Meridian's own longer runs",
+            "roi": "mean, SD and 90 % interval",
         },
         "systems": systems,
         "rows": rows,
@@ -116,15 +111,6 @@ def _judged(name: str, found: dict[str, Any], folder: Path) -> tuple[dict[str, A
     low, high = np.quantile(roi, INTERVAL, axis=0)
     told = {"mean": roi.mean(axis=0), "sd": roi.std(axis=0), "low": low, "high": high}
     return about, {key: value.tolist() for key, value in told.items()}
-
-
-def _long_runs(folder: Path | None) -> dict[str, list[float]]:
-    """Return mean and SD of ROI by longer runs of Meridian, where they are at hand."""
-    path = None if folder is None else folder / "meridian" / f"{MODEL}_posterior.json"
-    if path is None or not path.is_file():
-        return {}
-    entry = json.loads(path.read_text(encoding="utf-8"))["roi_m"]
-    return {key: entry[key] for key in ("mean", "sd")}
 
 
 def _flat(columns: dict[str, dict[str, list[float]]]) -> list[tuple[str, str, list[float]]]:

@@ -9,11 +9,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_mkt import seeds
-from bayes_mkt.customers.asked import flat, purchase_model, spend_model, thinned
+from bayes_mkt.customers.asked import purchase_model, spend_model, thinned
 from bayes_mkt.customers.history import CustomerHistory, Holdout
 from bayes_mkt.customers.reduction import HELD
 from bayes_mkt.customers.revenue import futures
-from bayes_mkt.customers.states import purchase_rows, spend_rows
+from bayes_mkt.customers.states import spend_rows
+from bayes_mkt.customers.swings import CalendarSwings, expected_repeats
 from bayes_mkt.dims import MARKET, SAMPLE
 from bayes_mkt.fit import Fit, usable
 
@@ -32,6 +33,7 @@ def check(
     *,
     seed: int,
     draws: int = 400,
+    swings: CalendarSwings | None = None,
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Compare what a fit says of the time after its history with what happened then.
@@ -46,6 +48,8 @@ def check(
         Integer.
     draws
         Draws of the hyperparameters that are used.
+    swings
+        As in `revenue`: what `calendar_swings` returned for this fit, or None (default).
     allow_unconverged
         Whether to answer from draws whose verdict failed; the result is marked.
 
@@ -76,7 +80,7 @@ def check(
     history: CustomerHistory = fit.data
     purchase_model(fit)
     posterior = thinned(fit.posterior, draws)
-    variables = _futures(fit, holdout, posterior, seed)
+    variables = _futures(fit, holdout, posterior, seed, swings)
     variables.update(_tracking(fit, holdout, posterior))
     if spend_model(fit) is not None:
         variables.update(_independence(history))
@@ -91,7 +95,9 @@ def check(
     return xr.Dataset(variables, coords=coords, attrs={"seed": seed, "days": holdout.days, **marks})
 
 
-def _futures(fit: Fit, holdout: Holdout, posterior: xr.Dataset, seed: int) -> dict[str, Any]:
+def _futures(
+    fit: Fit, holdout: Holdout, posterior: xr.Dataset, seed: int, swings: CalendarSwings | None
+) -> dict[str, Any]:
     """Return everything that compares drawn futures with what happened."""
     history, data = fit.data, holdout.data
     money = spend_model(fit) is not None and "holdout_spend" in data
@@ -107,8 +113,9 @@ def _futures(fit: Fit, holdout: Holdout, posterior: xr.Dataset, seed: int) -> di
     by_class = np.zeros((shape[0], CLASSES))
     below, equal = np.zeros(actual.size), np.zeros(actual.size)
     rng = seeds.generator(seed, "customers: check")
-    edges = history.per_unit(np.array([[0, holdout.days]]))
-    for i, (counts, paid) in enumerate(futures(fit, posterior, state, edges, rng, money)):
+    edges = np.array([[0, holdout.days]])
+    drawn = futures(fit, posterior, state, edges, rng, money, swings)
+    for i, (counts, paid) in enumerate(drawn):
         count = counts[:, 0]
         bought[i] = np.bincount(market, count, shape[1])
         earned[i] = np.bincount(market, paid[:, 0], shape[1])
@@ -159,18 +166,10 @@ def _place(drawn: Array, seen: Array) -> Array:
 
 def _tracking(fit: Fit, holdout: Holdout, posterior: xr.Dataset) -> dict[str, Any]:
     """Return expected and actual cumulative repeat purchases by day after the history's end."""
-    history, model = fit.data, purchase_model(fit)
-    cohorts = purchase_rows(history, ("age",))
-    born = -cohorts.columns["age"]
-    first = -float(history.data["age"].max())
+    first = -float(fit.data.data["age"].max())
     days = np.unique(np.linspace(first, holdout.days, POINTS).round())
-    at = {n: flat(posterior, n)[:, cohorts.profile] for n in model.parameters}
-    alive, future = model.newcomer(at)
     sizes = tuple(posterior.sizes[d] for d in SAMPLE)
-    expected = np.empty((sizes[0] * sizes[1], days.size))
-    for k, day in enumerate(history.per_unit(days)):
-        lived = np.maximum(day - born, 0.0)
-        expected[:, k] = (alive * future.expected(lived)) @ cohorts.weight
+    expected = expected_repeats(fit, posterior, days)
     daily = holdout.data["repeats"]
     total = np.array([float(daily.where(daily["day"] <= day, 0).sum()) for day in days])
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +24,7 @@ from bayes_mkt.customers.asked import (
 )
 from bayes_mkt.customers.history import CustomerHistory
 from bayes_mkt.customers.states import purchase_rows
+from bayes_mkt.customers.swings import CalendarSwings
 from bayes_mkt.days import Bound, day_number
 from bayes_mkt.dims import CUSTOMER, MARKET, SAMPLE
 from bayes_mkt.errors import SpecError
@@ -44,6 +46,7 @@ def future_purchases(
     seed: int,
     draws: int = 400,
     segments: Segments | None = None,
+    swings: CalendarSwings | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return drawn numbers of purchases in periods after the history's end.
@@ -51,7 +54,7 @@ def future_purchases(
     As `revenue`, in days of purchase; needs no model of spend.
     """
     marks = usable(fit, allow_unconverged)
-    out = _simulated(fit, periods, by, segments, seed, draws, money=False)
+    out = _simulated(fit, periods, by, segments, seed, draws, swings, money=False)
     return out.rename("future_purchases").assign_attrs(
         units="purchases", long_name="Purchases", seed=seed, **marks
     )
@@ -65,6 +68,7 @@ def revenue(
     seed: int,
     draws: int = 400,
     segments: Segments | None = None,
+    swings: CalendarSwings | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """Return drawn revenue of periods after the history's end, from the customers in the history.
@@ -89,6 +93,9 @@ def revenue(
         Draws of the hyperparameters that are used, evenly spaced over those of the fit.
     segments
         A label for each customer, in the order of ``fit.data.data["customer"]``, or by name.
+    swings
+        What `calendar_swings` returned for this fit: what moves all customers at once is then in
+        the draws. None (default) takes their pace to stay as it was on average.
     allow_unconverged
         Whether to answer from draws whose verdict failed; the result is marked.
 
@@ -105,7 +112,7 @@ def revenue(
     marks = usable(fit, allow_unconverged)
     if spend_model(fit) is None:
         raise SpecError("revenue needs a model of spend: fit Lifetime(..., spend=GammaGamma()).")
-    out = _simulated(fit, periods, by, segments, seed, draws, money=True)
+    out = _simulated(fit, periods, by, segments, seed, draws, swings, money=True)
     return out.rename("revenue").assign_attrs(
         units=fit.data.currency, long_name="Revenue", seed=seed, **marks
     )
@@ -129,6 +136,7 @@ def _simulated(
     segments: Segments | None,
     seed: int,
     draws: int,
+    swings: CalendarSwings | None,
     *,
     money: bool,
 ) -> xr.DataArray:
@@ -145,7 +153,8 @@ def _simulated(
         )
     rng = seeds.generator(seed, "customers: futures")
     out = np.empty((total, people.groups, len(names)))
-    for i, (bought, paid) in enumerate(futures(fit, posterior, people.state, edges, rng, money)):
+    drawn = futures(fit, posterior, people.state, edges, rng, money, swings)
+    for i, (bought, paid) in enumerate(drawn):
         values = paid if money else bought
         for k in range(len(names)):
             out[i, :, k] = np.bincount(people.group, values[:, k], people.groups)
@@ -161,6 +170,7 @@ def futures(
     edges: Array,
     rng: np.random.Generator,
     money: bool,
+    swings: CalendarSwings | None = None,
 ) -> Iterator[tuple[Array, Array]]:
     """Yield for each draw purchases and revenue of each customer in each period.
 
@@ -171,9 +181,11 @@ def futures(
     state
         Each customer's state.
     edges
-        When each period starts and ends, after the history's end (period, 2).
+        When each period starts and ends, in days after the history's end (period, 2).
     money
         Whether revenue is drawn too; else it is NaN.
+    swings
+        What moves all customers at once; None is nothing.
     """
     model, history = purchase_model(fit), fit.data
     rows = purchase_rows(history)
@@ -186,10 +198,12 @@ def futures(
     paid = {n: flat(posterior, n) for n in spend.parameters} if spend is not None else {}
     bounds, place = np.unique(edges, return_inverse=True)
     place = place.reshape(edges.shape)
+    clocks = _clocks(bounds, posterior, rng, swings)
     for where, (result,) in fit.target.evaluate(posterior, ["p_alive"], hold=model.parameters):
         for i, chance in enumerate(result["p_alive"]):
             at = {n: v[where][i][cell] for n, v in hyper.items()}
-            counts = model.future(at, x, age).counts(bounds, rng)
+            horizons = history.per_unit(next(clocks))
+            counts = model.future(at, x, age).counts(horizons, rng)
             counts = counts * (rng.random(row.size) < chance[row])[:, None]
             bought = counts[:, place[:, 1]] - counts[:, place[:, 0]]
             if not money:
@@ -200,8 +214,19 @@ def futures(
             yield bought, rng.gamma(p[:, None] * bought) / rate[:, None]
 
 
+def _clocks(
+    bounds: Array, posterior: xr.Dataset, rng: np.random.Generator, swings: CalendarSwings | None
+) -> Iterator[Array]:
+    """Yield for each draw how far customers have come by each bound, in days."""
+    draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    if swings is None:
+        return repeat(bounds, draws)
+    paces = swings.pace(float(bounds[-1]), draws, rng)
+    return (swings.warped(bounds, pace) for pace in paces)
+
+
 def read_periods(periods: Sequence[Period], history: CustomerHistory) -> tuple[list[str], Array]:
-    """Return the periods' names, and when they start and end after the history's end (period, 2).
+    """Return the periods' names, and start and end in days after the history's end (period, 2).
 
     Raises
     ------
@@ -221,7 +246,7 @@ def read_periods(periods: Sequence[Period], history: CustomerHistory) -> tuple[l
             )
         names.append(name)
         edges.append((first - 1 - end, last - end))
-    return names, history.per_unit(np.asarray(edges))
+    return names, np.asarray(edges, dtype=float)
 
 
 def _bounds(period: Period) -> tuple[int, int, str]:

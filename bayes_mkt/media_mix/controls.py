@@ -62,8 +62,8 @@ def _with_treatments(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Ten
     """Return the effects of all controls (region, control), some by their contribution.
 
     With U_g what an effect of one adds to the revenue of region g, T all revenue and d_g =
-    treatment_sd z_g the region's deviation, z_g ~ N(0, 1), the effect is (share T - sum_h U_h d_h) / sum_h U_h +
-    d_g: summed over regions the treatment earns its share, whatever they deviate.
+    treatment_sd z_g the region's deviation, z_g ~ N(0, 1), the effect is (share T - sum_h U_h d_h)
+    / sum_h U_h + d_g: summed over regions the treatment earns its share, whatever they deviate.
     """
     several = len(panel.regions) > 1
     treated = _treated(spec, panel)

@@ -45,8 +45,8 @@ def measure(
     seed
         Integer.
     panels
-        Some of orange_juice, orange_juice_dates, orange_juice_cuts, complete_journey, meridian;
-        all by default.
+        Some of orange_juice, orange_juice_dates, orange_juice_cuts, orange_juice_sizes,
+        complete_journey, meridian; all by default.
     ours
         Whether `backtest` is run: our forecast, the seasonal-naive and the structural one.
     peers
