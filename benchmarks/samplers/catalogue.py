@@ -107,7 +107,7 @@ def _meridian(reference: Path | None, file: str, least: float) -> Truth:
         labelled = _labelled(name, entry["mean"], entry["sd"])
         flags = np.broadcast_to(enough, np.shape(entry["mean"])).ravel()
         values |= {k: v for (k, v), good in zip(labelled.items(), flags, strict=True) if good}
-    return {"kind": COMPARABLE, "source": "long runs of Meridian 2.1", "values": values}
+    return {"kind": COMPARABLE, "source": "runs of Meridian 2.1", "values": values}
 
 
 _MEDIA = ("knot_values", "sigma", "tau_g_excl_baseline", "roi_m", "alpha_m", "ec_m", "eta_m")
