@@ -112,7 +112,8 @@ class Collector:
     def _converted(self, chunk: Chunk) -> Iterator[list[np.ndarray]]:
         """Yield the stored variables of a chunk, (chain, draw, ...) each, in even batches.
 
-        The batches depend on nothing but shapes, for rounding may differ with their size.
+        The batches depend on nothing but shapes, for rounding may differ with their size: the last
+        one of a short chunk is filled up with its last draw.
         """
         arguments = self._density.with_forms(chunk.state.forms).arguments
         key = jax.random.fold_in(self._key, self.chunks)
@@ -120,10 +121,12 @@ class Collector:
             self.prepare(len(chunk.positions)).result(),
             self._step(len(chunk.positions)),
         )
-        for first in range(0, self.length, step):
-            flat = np.ascontiguousarray(chunk.positions[:, first : first + step])
+        for first in range(0, chunk.length, step):
+            own = chunk.positions[:, first : first + step]
+            count = own.shape[1]
+            flat = np.pad(own, ((0, 0), (0, step - count), (0, 0)), mode="edge")
             parts = program(key, np.asarray(first), flat, arguments, self._data)
-            yield [np.asarray(part) for part in parts]
+            yield [np.asarray(part)[:, :count] for part in parts]
 
     def prepare(self, chains: int) -> Future[Compiled]:
         """Begin to compile the conversion of draws, while something else is done."""

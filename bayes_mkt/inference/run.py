@@ -148,9 +148,10 @@ def run(
     key: Array,
     warmup: int,
     most: int,
+    limit: int,
     target_accept: float,
 ) -> Iterator[Chunk]:
-    """Yield chunks of draws: first the warmup's, then sampling for as long as asked.
+    """Yield chunks of draws: first the warmup's, then those kept, for as long as asked.
 
     After each chunk of warmup the density's form and the scale are learnt anew from the draws of
     all chains (the latter half of them), and the step size starts again from what it came to. The
@@ -169,6 +170,8 @@ def run(
         Of the whole run; step `i` of chain `c` uses ``fold_in(fold_in(key, c), i)``.
     warmup, most
         Steps of adaptation, and how many where it hasn't settled by then.
+    limit
+        Draws of each chain after which it ends.
     target_accept
         Mean acceptance probability that the step size aims at.
     """
@@ -184,9 +187,9 @@ def run(
     history: np.ndarray | None = None
     next_look = 0
     state = replace(state, warmup=state.warmup or warmup)
-    while True:
+    while (left := state.warmup + limit - state.done) > 0:
         warming = state.done < state.warmup
-        count = min(lesson, state.warmup - state.done) if warming else length
+        count = min(lesson, state.warmup - state.done) if warming else min(length, left)
         orders = _orders(state, warming, count)
         # The chunk's program holds the gradient once, not a second time for where it begins: that
         # would take a third longer to compile.

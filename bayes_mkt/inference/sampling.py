@@ -25,7 +25,7 @@ from bayes_mkt.inference.prepared import prepared
 from bayes_mkt.inference.programs import make_room
 from bayes_mkt.inference.progress import reporter
 from bayes_mkt.inference.psis import MARKS
-from bayes_mkt.inference.run import State, chunk_length, prepare_run, run
+from bayes_mkt.inference.run import State, prepare_run, run
 from bayes_mkt.inference.session import Session, about_run
 from bayes_mkt.inference.start import begin
 from bayes_mkt.inference.store import Draws
@@ -201,8 +201,7 @@ def _sample(
         # What takes longest to compile comes first.
         prepare_run(density, chains, kernel, settings.target_accept)
         prepare_gradient(density, chains)
-        chunk = chunk_length(density)
-        kept = Draws(-(-limit // chunk) * chunk)
+        kept = Draws(limit)
         key = seeds.key(settings.seed, "collapsed block")
         collected = Collector(posterior, density, names, key, kept)
         collected.prepare(chains)
@@ -223,12 +222,13 @@ def _sample(
                 key=seeds.key(settings.seed, "chains"),
                 warmup=settings.n_warmup,
                 most=settings.most_warmup,
+                limit=limit,
                 target_accept=settings.target_accept,
             )
             session.follow(chunks)
     tree = layout_of_draws(model, names, *collected.taken(limit))
     if session.finished:
-        kept.finish(min(collected.draws, limit))
+        kept.finish(collected.draws)
     tree.attrs.update(session.attrs)
     return tree
 

@@ -195,6 +195,19 @@ def test_max_draws_ends_the_run(normal: Callable[..., pm.Model]) -> None:
 
 
 @short_run
+def test_no_more_is_drawn_than_was_asked_for(normal: Callable[..., pm.Model]) -> None:
+    few, many = (
+        bm.sample(normal(), seed=1, draws=count, progress=False) for count in (100, 1000)
+    )
+    assert few.posterior.sizes["draw"] == 100
+    xr.testing.assert_identical(
+        few.posterior.to_dataset(), many.posterior.to_dataset().isel(draw=slice(100))
+    )
+    steps = [int(tree["sample_stats"]["n_steps"].sum()) for tree in (few, many)]
+    assert many.attrs["gradients"] - few.attrs["gradients"] == steps[1] - steps[0]
+
+
+@short_run
 def test_other_data_and_other_seeds_compile_nothing(
     normal: Callable[..., pm.Model], compilations: Any
 ) -> None:

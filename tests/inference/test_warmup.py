@@ -76,7 +76,7 @@ def test_how_the_chains_arrived_teaches_no_form() -> None:
     )
     state = State(np.full((CHAINS, SIZE), 300.0), Tuning(np.eye(SIZE), 0.5))
     key = jax.random.key(1)
-    options = {"warmup": 300, "most": 300, "target_accept": 0.9}
+    options = {"warmup": 300, "most": 300, "limit": 100, "target_accept": 0.9}
     chunks = run(density, state, kernel=kernels.hmc, key=key, **options)
     drawn = np.concatenate([next(chunks).positions for _ in range(6)], axis=1)
     assert [part.shape[1] for part in seen] == [25, 50, 75, 100, 125]
