@@ -12,6 +12,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bayes_mkt.customers.condense import check_condense, condensed, counted_rows, evaluator
 from bayes_mkt.customers.futures import BetaFuture, Future, RateFuture
@@ -127,7 +128,9 @@ class PurchaseModel(ABC):
             counts, fitted = purchase_rows(history, ("frequency",)), rows
         else:
             evaluate, start = evaluator(self), self.start(history)
-            fitted, error = condensed(rows, evaluate, start, self.condense)
+            # Threads of the linear algebra wait for each other longer than its small sums take.
+            with threadpool_limits(1):
+                fitted, error = condensed(rows, evaluate, start, self.condense)
             counts = counted_rows(fitted)
             pm.Data("condensing_error", error)
         pm.Deterministic("p_alive", pm.math.sigmoid(-fates[1]))

@@ -97,7 +97,7 @@ class CalendarSwings:
         """
         edges = self.every * np.arange(pace.size + 1.0)
         run = np.concatenate([[0.0], np.cumsum(pace * self.every)])
-        return np.interp(bounds, edges, run)
+        return np.asarray(np.interp(bounds, edges, run))
 
 
 def calendar_swings(

@@ -196,9 +196,7 @@ def test_max_draws_ends_the_run(normal: Callable[..., pm.Model]) -> None:
 
 @short_run
 def test_no_more_is_drawn_than_was_asked_for(normal: Callable[..., pm.Model]) -> None:
-    few, many = (
-        bm.sample(normal(), seed=1, draws=count, progress=False) for count in (100, 1000)
-    )
+    few, many = (bm.sample(normal(), seed=1, draws=count, progress=False) for count in (100, 1000))
     assert few.posterior.sizes["draw"] == 100
     xr.testing.assert_identical(
         few.posterior.to_dataset(), many.posterior.to_dataset().isel(draw=slice(100))
