@@ -20,12 +20,14 @@ import pytensor
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from scipy import linalg, optimize
+from threadpoolctl import threadpool_limits
 
 from bayes_mkt import seeds
+from bayes_mkt.customers.history import CustomerHistory
 from bayes_mkt.customers.states import Rows, filled
 from bayes_mkt.errors import SpecError
 
-__all__ = ["Evaluate", "check_condense", "condensed", "counted_rows", "evaluator"]
+__all__ = ["Evaluate", "check_condense", "condensed", "condensed_once", "counted_rows", "evaluator"]
 
 Array = NDArray[Any]
 # (logs of the hyperparameters (..., parameter), columns) -> log-likelihood of each row (..., row)
@@ -55,6 +57,27 @@ class Region:
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         far = REACH * rng.uniform(size=(count, 1)) ** 0.5
         return np.asarray(self.centre + (far * direction) @ self.factor.T)
+
+
+def condensed_once(
+    history: CustomerHistory,
+    model: type,
+    rows: Rows,
+    evaluate: Evaluate,
+    start: Array,
+    error: float,
+) -> tuple[Rows, Array]:
+    """Return what `condensed` does; a history keeps it for the next model of that type.
+
+    It depends on the likelihood alone, so that other priors and seeds have it at once.
+    """
+    kept: dict[tuple[type, float], tuple[Rows, Array]] = vars(history).setdefault("_condensed", {})
+    key = model, error
+    if key not in kept:
+        # Threads of the linear algebra wait for each other longer than its small sums take.
+        with threadpool_limits(1):
+            kept[key] = condensed(rows, evaluate, start, error)
+    return kept[key]
 
 
 def condensed(rows: Rows, evaluate: Evaluate, start: Array, error: float) -> tuple[Rows, Array]:

@@ -12,9 +12,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from bayes_mkt.customers.condense import check_condense, condensed, counted_rows, evaluator
+from bayes_mkt.customers.condense import check_condense, condensed_once, counted_rows, evaluator
 from bayes_mkt.customers.futures import BetaFuture, Future, RateFuture
 from bayes_mkt.customers.gammas import log_rising
 from bayes_mkt.customers.history import DAYS, CustomerHistory
@@ -127,10 +126,8 @@ class PurchaseModel(ABC):
         if self.condense is None:
             counts, fitted = purchase_rows(history, ("frequency",)), rows
         else:
-            evaluate, start = evaluator(self), self.start(history)
-            # Threads of the linear algebra wait for each other longer than its small sums take.
-            with threadpool_limits(1):
-                fitted, error = condensed(rows, evaluate, start, self.condense)
+            known = (evaluator(self), self.start(history), self.condense)
+            fitted, error = condensed_once(history, type(self), rows, *known)
             counts = counted_rows(fitted)
             pm.Data("condensing_error", error)
         pm.Deterministic("p_alive", pm.math.sigmoid(-fates[1]))

@@ -12,7 +12,7 @@ import pytensor
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from bayes_mkt.customers.condense import Evaluate, check_condense, condensed
+from bayes_mkt.customers.condense import Evaluate, check_condense, condensed_once
 from bayes_mkt.customers.gammas import log_rising
 from bayes_mkt.customers.history import CustomerHistory
 from bayes_mkt.customers.pooling import (
@@ -132,7 +132,9 @@ class GammaGamma:
         scale = pm.Data("spend_scale", average)
         if self.condense is not None:
             start = np.log([6.0, 4.0, 0.5 * average])
-            rows, error = condensed(rows, _evaluate(), start, self.condense)
+            rows, error = condensed_once(
+                history, type(self), rows, _evaluate(), start, self.condense
+            )
             pm.Data("spend_condensing_error", error)
         names = [name for name in _PRIORS if not name.endswith("_market_sd")]
         population = {name: pt.log(self._prior(name).variable(name)) for name in names}

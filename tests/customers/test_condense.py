@@ -48,6 +48,31 @@ def test_few_rows_have_the_likelihood_of_all(name: str, many: bm.CustomerHistory
     assert np.ptp(apart) < 0.02 * np.ptp(moved)
 
 
+def test_a_history_is_condensed_once(
+    many: bm.CustomerHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bayes_mkt.customers import condense
+
+    calls = []
+
+    def counted(*given: Any) -> Any:
+        calls.append(given)
+        return condensed(*given)
+
+    monkeypatch.setattr(condense, "condensed", counted)
+    other = bm.CustomerHistory(many.data)
+    priors = {"purchase_rate": bm.Prior("LogNormal", mu=0.0, sigma=1.0)}
+    models = [bm.BGNBD(condense=0.04).build(other) for _ in range(2)]
+    models.append(bm.BGNBD(condense=0.04, priors=priors).build(other))
+    assert len(calls) == 1
+    weights = [m["purchase_weight"].get_value() for m in models]
+    assert all(np.array_equal(weights[0], w) for w in weights)
+    bm.BGNBD(condense=0.03).build(other)
+    bm.MBGNBD(condense=0.04).build(other)
+    bm.BGNBD(condense=0.04).build(bm.CustomerHistory(many.data))
+    assert len(calls) == 4
+
+
 def test_spend_is_condensed_too(many: bm.CustomerHistory) -> None:
     rows = spend_rows(many)
     few, error = condensed(rows, spend_evaluate(), np.log([6.0, 4.0, 20.0]), 0.05)
