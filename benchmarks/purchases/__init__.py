@@ -77,7 +77,7 @@ def measure(
         "note": note,
         "question": "seconds to a full posterior with every ESS above 400, on the same machine",
         "columns": {
-            "warm_seconds": "ours: second fit in the process, everything counted",
+            "warm_seconds": "ours: second fit of the history in the process",
             "seconds": "cold: ours with compilation; theirs the whole call of fit, 4 x (500 + 500)",
             "seconds_to_400": "theirs: seconds times 400 / ESS where the ESS is below 400",
         },
