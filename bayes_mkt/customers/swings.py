@@ -26,6 +26,7 @@ Array = NDArray[Any]
 DRAWS: Final = 100
 LEAST_EXPECTED: Final = 5.0
 LEAST_PERIODS: Final = 4
+MOST_PERIODS: Final = 120  # the latest; earlier ones say nothing of what comes
 SCALE: Final = 0.3  # of the half-normal prior of the swings' standard deviation
 SIZES: Final = 60
 CORRELATIONS: Final = 20
@@ -128,7 +129,7 @@ def calendar_swings(
         The log that its history was read from.
     every
         Length of a period in days: long enough for several purchases, short enough for several
-        periods; periods end with the history.
+        periods, of which the latest 120 count; they end with the history.
     allow_unconverged
         Whether to answer from draws whose verdict failed.
 
@@ -164,6 +165,7 @@ def calendar_swings(
             f"the history has {periods - start} periods; {LEAST_PERIODS} are needed. Take shorter "
             "periods, or do without swings."
         )
+    start = max(start, periods - MOST_PERIODS)
     residual = np.log((actual + 0.5) / (expected + 0.5))[start:]
     variance = 1.0 / (expected[start:] + 0.5)
     sd, correlation, weight, factor = _posterior(residual, variance)
@@ -215,17 +217,17 @@ def _posterior(residual: Array, variance: Array) -> tuple[Array, Array, Array, A
     correlations = (np.arange(CORRELATIONS) + 0.5) / CORRELATIONS
     sd, correlation = (v.ravel() for v in np.meshgrid(sds, correlations, indexing="ij"))
     lag = np.abs(np.subtract.outer(np.arange(residual.size), np.arange(residual.size)))
-    density, factors = np.empty(sd.size), np.empty((sd.size, residual.size))
-    for k in range(sd.size):
-        shared = sd[k] ** 2 * correlation[k] ** lag
-        root = np.linalg.cholesky(shared + np.diag(variance))
-        centred = residual + 0.5 * sd[k] ** 2
-        half = np.linalg.solve(root, centred)
-        prior = -0.5 * (sd[k] / SCALE) ** 2 + np.log(correlation[k] * (1 - correlation[k]))
-        density[k] = prior - 0.5 * half @ half - np.log(np.diag(root)).sum()
-        gain = np.linalg.solve(root, shared)
-        left = np.diag(shared) - (gain**2).sum(axis=0)
-        factors[k] = np.exp(-0.5 * sd[k] ** 2 + gain.T @ half + 0.5 * left)
+    # One matrix for each point of the grid.
+    shared = sd[:, None, None] ** 2 * correlation[:, None, None] ** lag
+    root = np.linalg.cholesky(shared + np.diag(variance))
+    centre = -0.5 * sd[:, None] ** 2
+    half = np.linalg.solve(root, (residual - centre)[:, :, None])[:, :, 0]
+    gain = np.linalg.solve(root, shared)
+    prior = -0.5 * (sd / SCALE) ** 2 + np.log(correlation * (1 - correlation))
+    scale = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    density = prior - 0.5 * (half**2).sum(axis=1) - scale
+    left = np.diagonal(shared, axis1=1, axis2=2) - (gain**2).sum(axis=1)
+    factors = np.exp(centre + np.einsum("kij,ki->kj", gain, half) + 0.5 * left)
     weight = np.exp(density - density.max())
     weight = weight / weight.sum()
     return sd, correlation, weight, weight @ factors

@@ -63,6 +63,7 @@ def test_periods_are_counted_and_expected_as_they_are(steady: tuple[bm.Fit, Any]
     for begin, row in found.iterrows():
         inside = repeats["on"].between(begin, begin + pd.Timedelta(days=27))
         assert row["actual"] == inside.sum()
+    assert len(bm.calendar_swings(fit, log, every=2).table) == 120
     total = expected_repeats(fit, fit.posterior, np.array([0.0]))
     assert found["expected"].sum() == pytest.approx(total.mean(), rel=0.01)
     # Customers were drawn from these hyperparameters.
