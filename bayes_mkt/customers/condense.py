@@ -9,7 +9,7 @@ theorem; the empirical cubature of reduced-order modelling).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -35,6 +35,7 @@ Evaluate = Callable[[Array, dict[str, Array]], Array]
 
 LEAST: Final = 400  # rows of a market that are left as they are
 PILOT: Final = 8_000  # rows that say where the posterior lies
+WIDER: Final = 4  # times as many where these say it too roughly
 CANDIDATES: Final = 3_000  # rows to choose from
 POINTS: Final = 130  # hyperparameters that span the functions
 REACH: Final = 6.0  # standard deviations of the pilot's posterior
@@ -103,11 +104,16 @@ def condensed(rows: Rows, evaluate: Evaluate, start: Array, error: float) -> tup
         chosen, weight, wrong = own, rows.weight[own], 0.0
         if own.size > LEAST:
             columns = {name: values[own] for name, values in rows.columns.items()}
-            pilot = _sample(weight, PILOT, rng)
-            region = _region(_taken(columns, pilot[0]), pilot[1], evaluate, start, near)
-            near = region.centre  # markets are alike: the next one's is not far
-            picked, weight, wrong = _cubature(columns, weight, evaluate, region, error, rng)
-            chosen = own[picked]
+            # Where a large market's posterior is far narrower than the pilot's, too much is asked.
+            for size in _pilots(own.size):
+                pilot = _sample(weight, size, rng)
+                region = _region(_taken(columns, pilot[0]), pilot[1], evaluate, start, near)
+                near = region.centre  # markets are alike: the next one's is not far
+                few = _cubature(columns, weight, evaluate, region, error, rng)
+                if few is not None:
+                    picked, weight, wrong = few
+                    chosen = own[picked]
+                    break
         kept.append(chosen)
         weights.append(weight)
         found.append(wrong)
@@ -115,6 +121,15 @@ def condensed(rows: Rows, evaluate: Evaluate, start: Array, error: float) -> tup
     columns = {name: values[place] for name, values in rows.columns.items()}
     fewer = Rows(columns, np.concatenate(weights), rows.profile[place], np.empty(0, dtype=int))
     return filled(fewer), np.array(found)
+
+
+def _pilots(rows: int) -> Iterator[int]:
+    """Yield sizes of pilots to be tried one after another, the last of them all rows."""
+    size = PILOT
+    yield size
+    while size < rows:
+        size *= WIDER
+        yield size
 
 
 @lru_cache(maxsize=8)
@@ -197,8 +212,11 @@ def _cubature(
     region: Region,
     error: float,
     rng: np.random.Generator,
-) -> tuple[Array, Array, float]:
-    """Return which rows of one profile stand for all, their weights, and the error in nats."""
+) -> tuple[Array, Array, float] | None:
+    """Return which rows of one profile stand for all, their weights, and the error in nats.
+
+    None if the error is larger than it may be.
+    """
     total = weight.sum()
     few = _sample(weight, CANDIDATES, rng)[0]
     choice = _taken(columns, few)
@@ -223,7 +241,7 @@ def _cubature(
         near = factors @ (evaluate(point, part) - every[picked])
         wrong = max(wrong, abs(float(near - exact)))
     if not wrong <= error:
-        return np.arange(weight.size), weight, 0.0
+        return None
     return picked, factors, wrong
 
 

@@ -48,6 +48,27 @@ def test_few_rows_have_the_likelihood_of_all(name: str, many: bm.CustomerHistory
     assert np.ptp(apart) < 0.02 * np.ptp(moved)
 
 
+def test_where_too_much_is_asked_a_larger_pilot_asks_less(
+    many: bm.CustomerHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pilot of few rows spreads far; the market's own posterior is narrow."""
+    from bayes_mkt.customers import condense
+
+    monkeypatch.setattr(condense, "PILOT", 20)
+    spec = SPECS["BGNBD"]()
+    rows, start, evaluate = purchase_rows(many), spec.start(many), evaluator(spec)
+    sizes, sample = [], condense._sample
+    monkeypatch.setattr(
+        condense, "_sample", lambda w, n, rng: (sizes.append(n), sample(w, n, rng))[1]
+    )
+    few, error = condensed(rows, evaluate, start, 1e-4)
+    pilots = [n for n in sizes if n != condense.CANDIDATES]
+    assert pilots[0] == 20
+    assert len(pilots) > 2  # one more for some market at least
+    assert (error <= 1e-4).all()
+    assert (few.weight > 0).sum() < 0.5 * (rows.weight > 0).sum()
+
+
 def test_a_history_is_condensed_once(
     many: bm.CustomerHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
