@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Tensor = Any
 LEVELS = ("mean", "min", "max")
+FEW = 12  # regions whose deviations are integrated out
 LEAST = 0.05  # of what a treatment moves in all directions, the least that it may add up to
 
 
@@ -61,9 +62,9 @@ def _effects(spec: MediaMix, dim: str, name: str, several: bool) -> Tensor:
 def _with_treatments(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Tensor:
     """Return the effects of all controls (region, control), some by their contribution.
 
-    With U_g what an effect of one adds to the revenue of region g, T all revenue and d_g =
-    treatment_sd z_g the region's deviation, z_g ~ N(0, 1), the effect is (share T - sum_h U_h d_h)
-    / sum_h U_h + d_g: summed over regions the treatment earns its share, whatever they deviate.
+    With U_g what an effect of one adds to the revenue of region g, T all revenue and d_g ~ N(0,
+    treatment_sd) the region's deviation, the effect is (share T - sum_h U_h d_h) / sum_h U_h +
+    d_g: summed over regions the treatment earns its share, whatever they deviate.
     """
     several = len(panel.regions) > 1
     treated = _treated(spec, panel)
@@ -72,9 +73,7 @@ def _with_treatments(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Ten
     earned = share * pm.Data("treatment_total", revenue(panel).sum())
     if several:
         sd = spec.prior("treatment_sd").variable("treatment_sd", dims="treatment")
-        # Standardised, so that it isn't integrated out: it would tie all regions together.
-        offset = pm.Normal("treatment_offset", 0.0, 1.0, dims=("region", "treatment"))
-        deviation = sd * offset
+        deviation = _deviation(len(panel.regions), sd)
         common = (earned - (deviation * value).sum(axis=0)) / value.sum(axis=0)
         own = common + deviation
     else:
@@ -85,6 +84,20 @@ def _with_treatments(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> Ten
         own = pt.concatenate([own, rest], axis=1)
     order = np.argsort([panel.controls.index(c) for c in [*treated, *others]])
     return pm.Deterministic("region_control_effect", own[:, order], dims=("region", "control"))
+
+
+def _deviation(regions: int, sd: Tensor) -> Tensor:
+    """Return how far each region's effect is from the common one (region, treatment).
+
+    Deviations are integrated out with the rest of the linear block, which their sum ties together:
+    of few regions that mixes best. Those of many would make one dense block of it, so that they are
+    standardised there, and sampled.
+    """
+    dims = ("region", "treatment")
+    if regions <= FEW:
+        return pm.Normal("treatment_deviation", 0.0, sd, dims=dims)
+    offset = pm.Normal("treatment_offset", 0.0, 1.0, dims=dims)
+    return pm.Deterministic("treatment_deviation", sd * offset, dims=dims)
 
 
 def treatment_value(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> np.ndarray:

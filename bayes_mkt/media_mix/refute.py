@@ -331,7 +331,8 @@ def _prior(base: Fit) -> list[dict[str, Any]]:
     rows = []
     for name, subject, kept in contraction(base):
         good = kept >= CONTRACTION
-        share = f"{max(kept, 0):.0%} of the prior's variance of log {name}"
+        of = f"log {name}" if fit.spec.prior(name).positive else name
+        share = f"{max(kept, 0):.0%} of the prior's variance of {of}"
         reading = f"the data take {'' if good else 'only '}{share} away."
         verdict = "pass" if good else "prior-driven"
         rows.append(_row("prior", subject, verdict, reading, value=kept, low=CONTRACTION, high=1.0))

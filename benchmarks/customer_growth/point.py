@@ -29,7 +29,11 @@ ANSWERS = {"p_alive": bm.p_alive, "purchases_90": partial(bm.expected_purchases,
 
 
 def peak() -> float:
-    """Return the largest resident memory so far, in GiB."""
+    """Return the largest resident memory of this process so far, in GiB."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # what getrusage says begins with the memory of the process before it
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+        return int(line.split()[1]) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

@@ -249,7 +249,7 @@ def treatment_effect(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) ->
         k = treated.index(name)
         spread = np.zeros(panel.n_regions)
         if panel.n_regions > 1:
-            spread = values["treatment_sd"][k] * values["treatment_offset"][:, k]
+            spread = values["treatment_deviation"][:, k]
         common = (values["treatment_share"][k] * total - (spread * earned).sum()) / earned.sum()
         out[:, c] = common + spread
     return out
@@ -367,6 +367,8 @@ def log_density(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) -> floa
             terms = stats.norm.logpdf(value, 0.0, values["intercept_sd"])
         elif name == "date_effect":
             terms = stats.norm.logpdf(value, 0.0, values["date_sd"])
+        elif name == "treatment_deviation":
+            terms = stats.norm.logpdf(value, 0.0, values["treatment_sd"])
         elif name in ("region_control_effect", "region_other_control_effect"):
             terms = stats.norm.logpdf(value, values["control_effect"], values["control_sd"])
         elif name == "region_season_effect":

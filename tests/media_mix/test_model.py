@@ -125,7 +125,7 @@ def test_the_named_quantities_are_those_of_the_equations(name: str) -> None:
         "national": COMMON | {"roi", "control_effect"},
         "meridian, all roles": COMMON
         | {"roi", "unpaid_share", "effect_sd", "effect_offset", "intercept_difference"}
-        | {"treatment_share", "treatment_sd", "treatment_offset"}
+        | {"treatment_share", "treatment_sd", "treatment_deviation"}
         | {"control_effect", "control_sd", "region_other_control_effect"},
         "national, treated": COMMON | {"roi", "control_effect", "treatment_share"},
         "straight": {"roi", "effect_sd", "effect_offset", "intercept_difference"}
