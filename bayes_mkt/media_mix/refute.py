@@ -331,7 +331,7 @@ def _prior(base: Fit) -> list[dict[str, Any]]:
     rows = []
     for name, subject, kept in contraction(base):
         good = kept >= CONTRACTION
-        of = f"log {name}" if fit.spec.prior(name).positive else name
+        of = f"log {name}" if base.spec.prior(name).positive else name
         share = f"{max(kept, 0):.0%} of the prior's variance of {of}"
         reading = f"the data take {'' if good else 'only '}{share} away."
         verdict = "pass" if good else "prior-driven"
