@@ -249,7 +249,10 @@ def treatment_effect(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) ->
         k = treated.index(name)
         spread = np.zeros(panel.n_regions)
         if panel.n_regions > 1:
-            spread = values["treatment_deviation"][:, k]
+            if "treatment_offset" in values:  # of many regions
+                spread = values["treatment_sd"][k] * values["treatment_offset"][:, k]
+            else:
+                spread = values["treatment_deviation"][:, k]
         common = (values["treatment_share"][k] * total - (spread * earned).sum()) / earned.sum()
         out[:, c] = common + spread
     return out

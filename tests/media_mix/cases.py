@@ -13,13 +13,14 @@ SHORT = bm.GeometricAdstock(max_lag=3)
 
 @cache
 def panel(kind: str) -> bm.MediaPanel:
-    """Return a small panel of one of five kinds."""
+    """Return a small panel of one of the kinds."""
     return {
         "paid": _paid,
         "mixed": _mixed,
         "masked": _masked,
         "national": lambda: _read(_simulate(regions=1)),
         "revenue": _revenue,
+        "many": lambda: _read(_simulate(regions=13)),
         "reach": lambda: _read(_simulate(reached=1)),
         "organic reach": lambda: _organic(_read(_simulate(reached=2, missing=0.1))),
         "all reach": lambda: _read(_simulate(regions=1, reached=3)),
@@ -164,6 +165,10 @@ MODELS: dict[str, tuple[bm.MediaMix, str]] = {
             priors={"roi": bm.Prior("Normal", mu=1.0, sigma=1.0)},
         ),
         "masked",
+    ),
+    "many, treated": (
+        bm.MediaMix(adstock=SHORT, treatments={"competitor_activity": "min"}),
+        "many",
     ),
     "national, treated": (
         bm.MediaMix(adstock=SHORT, treatments={"consumer_sentiment": "min"}),

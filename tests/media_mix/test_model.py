@@ -128,6 +128,9 @@ def test_the_named_quantities_are_those_of_the_equations(name: str) -> None:
         | {"treatment_share", "treatment_sd", "treatment_deviation"}
         | {"control_effect", "control_sd", "region_other_control_effect"},
         "national, treated": COMMON | {"roi", "control_effect", "treatment_share"},
+        "many, treated": PARTIAL
+        | {"roi", "treatment_share", "treatment_sd", "treatment_offset"}
+        | {"control_effect", "control_sd", "region_other_control_effect"},
         "straight": {"roi", "effect_sd", "effect_offset", "intercept_difference"}
         | {"knot_value", "sigma"},
     }.items(),

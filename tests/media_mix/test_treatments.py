@@ -31,7 +31,9 @@ def valued(cells: xr.DataArray, data: bm.MediaPanel) -> xr.DataArray:
     )
 
 
-@pytest.mark.parametrize("name", ["meridian, all roles", "treated", "national, treated"])
+@pytest.mark.parametrize(
+    "name", ["meridian, all roles", "treated", "many, treated", "national, treated"]
+)
 def test_a_treatment_earns_its_share(loose: Loose, name: str) -> None:
     fit = loose(name)
     cells = bm.control_contributions(fit, ("region", "date", "control"), allow_unconverged=True)
