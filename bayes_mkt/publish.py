@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayes_mkt.dims import CHANNEL, CONTROL, DATE, REGION
 from bayes_mkt.errors import SpecError
+from bayes_mkt.media_mix.backtest import score_table
 from bayes_mkt.media_mix.counterfactual import (
     adstock_weights,
     baseline_sales,
@@ -32,8 +33,6 @@ from bayes_mkt.report.table import UNCONVERGED
 from bayes_mkt.specs import to_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bayes_mkt.fit import Fit
     from bayes_mkt.media_mix.budget import Allocation
     from bayes_mkt.media_mix.panel import MediaPanel
@@ -308,7 +307,7 @@ def write_media_mix(
         }
     frames = {
         **decisions,
-        "backtest": None if page.backtest is None else _scores(page.backtest),
+        "backtest": None if page.backtest is None else score_table(page.backtest),
         "diagnostics": fit.diagnostics.table.to_dataframe(),
     }
     for name, frame in frames.items():
@@ -317,15 +316,6 @@ def write_media_mix(
     fit.save(folder / "fit")
     page.write(folder / "report.html")
     return answers
-
-
-def _scores(backtest: xr.Dataset) -> pd.DataFrame:
-    """Return CRPS and shares inside intervals by origin, forecaster and region."""
-    inside = {
-        f"inside {float(level):.0%}": backtest["covered"].sel(level=level, drop=True)
-        for level in backtest["level"].to_numpy()
-    }
-    return xr.Dataset({"crps": backtest["crps"], **inside}).to_dataframe()
 
 
 def _page(

@@ -193,8 +193,7 @@ def run(
         warming = state.done < state.warmup
         count = min(lesson, state.warmup - state.done) if warming else min(length, left)
         orders = _orders(state, warming, count)
-        # The chunk's program holds the gradient once, not a second time for where it begins: that
-        # would take a third longer to compile.
+        # A second gradient in the chunk's program would take it a third longer to compile.
         carry = Carry(state.positions, keys, *gradient_of(density)(state.positions))
         last, adapted, positions, record = advance(carry, shared, orders, arguments)
         drawn = np.asarray(positions)[:count].swapaxes(0, 1)

@@ -189,6 +189,15 @@ def scored(
     return xr.Dataset(data, coords=coords)
 
 
+def score_table(found: xr.Dataset) -> pd.DataFrame:
+    """Return CRPS and shares inside intervals by origin, forecaster and region."""
+    inside = {
+        f"inside {float(level):.0%}": found["covered"].sel(level=level, drop=True)
+        for level in found["level"].to_numpy()
+    }
+    return xr.Dataset({"crps": found["crps"], **inside}).to_dataframe()
+
+
 def crps_of_draws(draws: np.ndarray, actual: np.ndarray) -> np.ndarray:
     """Return the CRPS, E|X - y| - E|X - X'| / 2, of draws (draw, ...) against actual (...).
 
