@@ -27,7 +27,7 @@ Loop = tuple[Any, Any, Array, Array, Array]
 CHUNK = 50
 # Few variables take less time than it takes to look at them; with little data, much less.
 FEW, LONG_CHUNK, LONG_LESSON = 20, 400, 100
-LITTLE, LONGEST_CHUNK, MUCH = 1000, 1200, 10_000
+LITTLE, LONGEST_CHUNK = 1000, 1200
 # Steps of warmup before the axes are asked again, and how many times the gradients which that takes
 # come before the next time.
 LOOK_AGAIN, LOOK_EVERY = 100, 2
@@ -137,8 +137,6 @@ def chunk_length(density: Density) -> int:
     if density.start.size > FEW:
         return CHUNK
     data = sum(np.size(leaf) for leaf in jax.tree.leaves(density.arguments))
-    if data > MUCH:
-        return 2 * CHUNK
     return LONGEST_CHUNK if data <= LITTLE else LONG_CHUNK
 
 
