@@ -41,8 +41,8 @@ def build(spec: MediaMix, panel: MediaPanel, training: MediaPanel) -> pm.Model:
         response = _response(spec, panel, scaling, parameters, reach, walk)
         effect = add_effects(spec, panel, scaling, response, parameters, reach, walk)
         media = (effect.T[:, :, None] * response).sum(axis=0)
-        controls = add_controls(spec, panel, training, scaling)
-        mean = media + _baseline(spec, panel, training) + controls
+        mean = media + _baseline(spec, panel, training)
+        mean = mean + add_controls(spec, panel, training, scaling)
         pm.Deterministic(
             "media_contribution",
             (effect.T[:, :, None] * response * unit).transpose(1, 2, 0),

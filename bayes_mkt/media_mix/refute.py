@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from bayes_mkt import seeds
 from bayes_mkt.dims import CHANNEL, CONTROL, DATE, REGION, SAMPLE
 from bayes_mkt.errors import SpecError
-from bayes_mkt.fit import Fit, Options, fit, usable
+from bayes_mkt.fit import Fit, Options, usable
 from bayes_mkt.media_mix.counterfactual import incremental_sales
 from bayes_mkt.media_mix.estimand import Estimand
-from bayes_mkt.media_mix.experiments import known_tests
-from bayes_mkt.media_mix.model import MediaMix
 from bayes_mkt.media_mix.panel import MediaPanel
 from bayes_mkt.media_mix.plan import periods_a_year
 from bayes_mkt.media_mix.prior_weight import contraction, scaling
+from bayes_mkt.media_mix.refits import fitted_again, with_controls
 from bayes_mkt.media_mix.unseen import robustness
 
 CHECKS = (
@@ -109,7 +107,9 @@ def refute(
     allow_unconverged
         Whether to try a fit whose verdict failed.
     **options
-        Of the refits, as in `bayes_mkt.fit`.
+        Of the refits, as in `bayes_mkt.fit`. One that fails its verdict is sampled once more, with
+        `target_accept=0.95` and no fewer effective draws than a verdict asks, unless
+        `target_accept` is given; only then is its check `not converged`.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def _no_effect(
 ) -> list[dict[str, Any]]:
     """Return rows on controls that must have no effect."""
     named = {name: values for name, values in named.items() if np.ptp(values) > 0}
-    again = fit(_spec(base, panel), with_controls(panel, named), seed=seed, **options)
+    again = fitted_again(base, with_controls(panel, named), seed, options)
     rows = []
     inside = 1.0 - ALARM / max(len(named), 1)
     for name in named:
@@ -245,7 +245,7 @@ def _random_cause(base: Fit, seed: int, options: Options) -> list[dict[str, Any]
     panel = base.data
     rng = seeds.generator(seed, "random cause")
     noise = rng.standard_normal((panel.n_regions, panel.n_dates))
-    again = fit(base.spec, with_controls(panel, {"random cause": noise}), seed=seed, **options)
+    again = fitted_again(base, with_controls(panel, {"random cause": noise}), seed, options)
     before, after = (incremental_sales(f, allow_unconverged=True) for f in (base, again))
     rows = []
     for channel in panel.channels:
@@ -277,7 +277,7 @@ def _dropped_region(base: Fit, seed: int, options: Options) -> list[dict[str, An
     largest = str(contribution[REGION].values[int(np.argmax(contribution.to_numpy()))])
     rest = [name for name in panel.regions if name != largest]
     left = MediaPanel(panel.data.sel({REGION: rest}), panel.currency)
-    again = fit(_spec(base, left), left, seed=seed, **options)
+    again = fitted_again(base, left, seed, options)
     before = incremental_sales(base, Estimand(regions=rest), allow_unconverged=True)
     after = incremental_sales(again, allow_unconverged=True)
     rows = []
@@ -349,35 +349,6 @@ def _prior_scaling(base: Fit) -> list[dict[str, Any]]:
             _row("prior_scaling", subject, verdict, reading, value=value, low=0.0, high=SENSITIVE)
         )
     return rows
-
-
-def _spec(base: Fit, panel: MediaPanel) -> MediaMix:
-    """Return the specification of a fit, with the lift tests that part of its panel can hold."""
-    spec: MediaMix = base.spec
-    return replace(spec, lift_tests=known_tests(spec.lift_tests, panel, base.data))
-
-
-def with_controls(panel: MediaPanel, named: dict[str, np.ndarray]) -> MediaPanel:
-    """Return the panel with further controls, each (region, date)."""
-    data = panel.data
-    extra = np.stack(list(named.values()), axis=-1)
-    controls = xr.concat(
-        [
-            data["controls"],
-            xr.DataArray(
-                np.where(panel.observed.to_numpy()[:, :, None], extra, np.nan),
-                dims=(REGION, DATE, CONTROL),
-                coords={
-                    REGION: data[REGION],
-                    DATE: data[DATE],
-                    CONTROL: list(named),
-                },
-            ),
-        ],
-        CONTROL,
-    )
-    rest = data.drop_vars(["controls", CONTROL], errors="ignore")
-    return MediaPanel(rest.assign(controls=controls), panel.currency)
 
 
 def _row(

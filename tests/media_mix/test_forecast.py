@@ -12,7 +12,7 @@ import xarray as xr
 import bayes_mkt as bm
 from bayes_mkt.media_mix.alike import alike, scatter_alike
 from bayes_mkt.media_mix.future import Twin
-from tests.media_mix import by_hand
+from tests.media_mix import by_hand, curves_by_hand
 from tests.media_mix.cases import MODELS, panel
 
 Models = Callable[[str], bm.Fit]
@@ -46,11 +46,11 @@ def test_media_ahead_do_what_the_equations_say(loose: Models, name: str) -> None
     assert where.start == 0
 
 
-def ahead_by_hand(fit: bm.Fit, values: by_hand.Values, exposure: np.ndarray) -> np.ndarray:
+def ahead_by_hand(fit: bm.Fit, values: curves_by_hand.Values, exposure: np.ndarray) -> np.ndarray:
     """Return contributions on more dates than the panel has, from the equations."""
     spec, data = fit.spec, fit.data
     x = by_hand.scaled_exposure(data, exposure)
-    carry, saturate = by_hand._carry, by_hand._saturate
+    carry, saturate = curves_by_hand.carry, curves_by_hand.saturate
     first, second = (carry, saturate) if spec.order == "adstock_first" else (saturate, carry)
     h = second(first(x, spec, values), spec, values)
     if spec.time_varying is not None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bayes_mkt as bm
-from tests.media_mix import by_hand
+from tests.media_mix import by_hand, curves_by_hand
 from tests.media_mix.cases import panel
 
 Models = Callable[[str], bm.Fit]
@@ -141,8 +141,8 @@ def at_frequency(fit: bm.Fit, often: float | None) -> list[np.ndarray]:
         beta = by_hand.effect(fit.spec, fit.data, draw)[:, None, m]
         # Heads scale reach by their number and the median of what was fitted alike.
         x = by_hand.scaled_exposure(fit.data, panel_then.data["exposure"].to_numpy())
-        x = x * by_hand._contacts(fit.spec, panel_then, draw)
-        h = by_hand._carry(x, fit.spec, draw)[:, :, m]
+        x = x * curves_by_hand.contacts(fit.spec, panel_then, draw)
+        h = curves_by_hand.carry(x, fit.spec, draw)[:, :, m]
         unit = by_hand.heads(fit.data)[:, None] * by_hand.sales_scale(fit.data)[1]
         worth = (beta * h * unit * by_hand.price(fit.data)).sum()
         out.append(worth / float(data["spend"].sel(channel=OWN).sum()))
