@@ -11,6 +11,8 @@ import pytest
 import xarray as xr
 
 import bayes_mkt as bm
+from bayes_mkt.inference.evaluate import log_densities
+from bayes_mkt.inference.prepared import marginal
 
 SPEC = bm.MediaMix(adstock=bm.GeometricAdstock(max_lag=4), seasonality=bm.Fourier(order=1))
 OPTIONS: dict[str, Any] = {"progress": False, "draws": 750}
@@ -102,6 +104,26 @@ def test_the_fit_says_how_it_came_about(reweighted: bm.Fit, panel: bm.MediaPanel
 def test_deterministics_belong_to_the_new_model(reweighted: bm.Fit) -> None:
     """ROI from contributions under the new panel is the parameter itself."""
     np.testing.assert_allclose(bm.roi(reweighted), reweighted.posterior["roi"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("way", ["earlier", "reweighted", "warm"])
+def test_draws_carry_the_density_of_their_model(way: str, request: pytest.FixtureRequest) -> None:
+    fit: bm.Fit = request.getfixturevalue(way)
+    density = marginal(fit.target, "auto")
+    assert list(fit.draws.attrs["sampled"]) == list(density.layout.names)
+    expected = log_densities(density, fit.target.unconstrain(fit.posterior, density.layout))
+    found = fit.draws["sample_stats"]["log_density"].to_numpy().ravel()
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_draws_without_their_density_are_reweighted_alike(
+    earlier: bm.Fit, reweighted: bm.Fit, panel: bm.MediaPanel
+) -> None:
+    tree = earlier.draws.copy()
+    tree["sample_stats"] = xr.DataTree(tree["sample_stats"].to_dataset().drop_vars("log_density"))
+    bare = bm.Fit(earlier.spec, earlier.data, tree, earlier.diagnostics)
+    found = bm.refit(bare, panel, seed=3, progress=False)
+    xr.testing.assert_allclose(found.posterior, reweighted.posterior, rtol=1e-6, atol=1e-8)
 
 
 def test_a_loaded_fit_gives_the_same(

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayes_mkt.inference.density import Coordinates, Density, Forms, Layout, Reform
+from bayes_mkt.inference.density import Coordinates, Density, Forms, Layout, Reform, Volume
 from bayes_mkt.inference.effects import Group, conditional
 
 Array = jax.Array
@@ -130,6 +130,7 @@ def centred(density: Density, groups: Groups, data: Any) -> Density:
         complete=_complete(density.complete, groups),
         reform=_reform(groups),
         coordinates=coordinates,
+        volume=_volume(groups),
         scales=groups.scales,
     )
 
@@ -154,6 +155,15 @@ def _complete(
         inner, data, forms = arguments
         x, _, _ = groups.walk(w, data, forms, forward=True)
         return x if complete is None else complete(key, x, inner)
+
+    return of_w
+
+
+@lru_cache(maxsize=64)
+def _volume(groups: Groups) -> Volume:
+    def of_w(w: Array, arguments: Any) -> Array:
+        _, data, forms = arguments
+        return groups.walk(w, data, forms, forward=True)[1]
 
     return of_w
 

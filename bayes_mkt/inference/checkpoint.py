@@ -24,7 +24,7 @@ from bayes_mkt.inference.warmup import Tuning
 
 ABOUT, STATE = "about.json", "state.npz"
 FRESH = ".new"
-FORMAT = 1
+FORMAT = 2
 CLASSES = {kind.__name__: kind for kind in (State, Tuning)}
 TOLERANCE = 1e-6
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MIN_DRAWS = 200
 MUCH = 5
 POSITIONS = "sampled/positions"
+LOG_DENSITY = "log_density"
 
 
 class Collector:
@@ -58,7 +59,7 @@ class Collector:
         self._density, self._names, self._key, self._kept = density, list(names), key, draws
         constrain = posterior.constrain(names)
         self.length = chunk_length(density)
-        self._stored = _stored(constrain, density.complete, self.length)
+        self._stored = _stored(constrain, density.complete, density.volume, self.length)
         self._data = posterior.arguments
         vector = jax.ShapeDtypeStruct((posterior.layout.size,), density.start.dtype)
         self._shapes = jax.eval_shape(constrain, vector, self._data)
@@ -89,11 +90,15 @@ class Collector:
         self._kept.write(POSITIONS, self.draws, chunk.positions)
         for name in STATS:
             self._kept.write(f"sample_stats/{name}", self.draws, chunk.stats[name])
-        first = self.draws
+        first, volumes = self.draws, []
         for part in self._converted(chunk):
-            for name, values in zip(self._names, part, strict=True):
+            *variables, volume = part
+            for name, values in zip(self._names, variables, strict=True):
                 self._keep(name, first, values)
-            first += part[0].shape[1]
+            volumes.append(volume)
+            first += volume.shape[1]
+        log_density = chunk.stats["lp"] - np.concatenate(volumes, axis=1)
+        self._kept.write(f"sample_stats/{LOG_DENSITY}", self.draws, log_density)
         # What counts comes last: an interrupted chunk leaves draws that nobody counts.
         self.draws += chunk.length
         self.chunks += 1
@@ -110,7 +115,7 @@ class Collector:
             self._broken.add(name)
 
     def _converted(self, chunk: Chunk) -> Iterator[list[np.ndarray]]:
-        """Yield the stored variables of a chunk, (chain, draw, ...) each, in even batches.
+        """Yield stored variables and log volume of a chunk, (chain, draw, ...), in even batches.
 
         The batches depend on nothing but shapes, for rounding may differ with their size: the last
         one of a short chunk is filled up with its last draw.
@@ -150,7 +155,7 @@ class Collector:
         parts = program(key, np.asarray(0), np.ascontiguousarray(flat), arguments, self._data)
         return {
             name: float(np.asarray(part)[0, 0].sum())
-            for name, part in zip(self._names, parts, strict=True)
+            for name, part in zip(self._names, parts[:-1], strict=True)
         }
 
     @property
@@ -180,7 +185,7 @@ class Collector:
             Most draws of a chain to return.
         """
         count = min(self.draws, limit)
-        stats = {n: self._kept.read(f"sample_stats/{n}", count) for n in STATS}
+        stats = {n: self._kept.read(f"sample_stats/{n}", count) for n in (*STATS, LOG_DENSITY)}
         values = self._kept.take([f"posterior/{name}" for name in self._names], count)
         return dict(zip(self._names, values, strict=True)), stats
 
@@ -189,15 +194,17 @@ class Collector:
 def _stored(
     constrain: Callable[..., list[jax.Array]],
     complete: Callable[..., jax.Array] | None,
+    volume: Callable[..., jax.Array] | None,
     length: int,
 ) -> Callable[..., list[jax.Array]]:
     """Return the conversion of draws `first` and on of a chunk of `length`.
 
-    ``(key, first, x (chain, draw, size), arguments, data) -> stored variables``.
+    ``(key, first, x (chain, draw, size), arguments, data) -> stored variables, log volume``.
     """
 
     def one(key: jax.Array, x: jax.Array, arguments: Any, data: Any) -> list[jax.Array]:
-        return constrain(x if complete is None else complete(key, x, arguments), data)
+        values = constrain(x if complete is None else complete(key, x, arguments), data)
+        return [*values, jnp.zeros(()) if volume is None else volume(x, arguments)]
 
     @jax.jit
     def all_of(

@@ -19,6 +19,7 @@ Array = jax.Array
 Forms = tuple[np.ndarray, ...]
 Reform = Callable[[Any, np.ndarray], tuple[Forms, np.ndarray]]
 Coordinates = Callable[[Any, np.ndarray], np.ndarray]
+Volume = Callable[[Array, Any], Array]
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class Density:
     coordinates
         ``(arguments, points) -> (points that are sampled)`` of points (draw, size) of the
         variables in `layout`; None where these are the same.
+    volume
+        ``(x, arguments) -> log |d variables in layout / dx|``; None where these are the same.
     scales
         Entries of the sampled vector that set how far group effects spread.
     """
@@ -105,6 +108,7 @@ class Density:
     complete: Callable[[Array, Array, Any], Array] | None
     reform: Reform | None = None
     coordinates: Coordinates | None = None
+    volume: Volume | None = None
     scales: tuple[int, ...] = ()
 
     @property

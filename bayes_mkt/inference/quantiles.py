@@ -25,7 +25,7 @@ from jax.scipy.special import log_ndtr
 from scipy.special import log_expit, ndtri_exp
 from scipy.special import log_ndtr as normal_log_cdf
 
-from bayes_mkt.inference.density import Coordinates, Density, Forms, Layout, Reform
+from bayes_mkt.inference.density import Coordinates, Density, Forms, Layout, Reform, Volume
 
 Array = jax.Array
 LOG_ROOT = float(0.5 * np.log(2.0 * np.pi))
@@ -185,6 +185,7 @@ def transformed(density: Density, quantiles: Quantiles) -> Density:
         complete=_complete(density.complete, quantiles),
         reform=None if density.reform is None else _reform(density.reform, quantiles),
         coordinates=_coordinates(density.coordinates, quantiles),
+        volume=_volume(density.volume, quantiles),
     )
 
 
@@ -206,6 +207,15 @@ def _complete(
     def of_z(key: Array, z: Array, arguments: Any) -> Array:
         x, _ = quantiles.forward(z)
         return x if complete is None else complete(key, x, arguments)
+
+    return of_z
+
+
+@lru_cache(maxsize=64)
+def _volume(inner: Volume | None, quantiles: Quantiles) -> Volume:
+    def of_z(z: Array, arguments: Any) -> Array:
+        x, log_slope = quantiles.forward(z)
+        return log_slope if inner is None else inner(x, arguments) + log_slope
 
     return of_z
 

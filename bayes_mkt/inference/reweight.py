@@ -15,14 +15,15 @@ import numpy as np
 import xarray as xr
 
 from bayes_mkt import seeds
-from bayes_mkt.inference.density import Density
+from bayes_mkt.inference.collect import LOG_DENSITY
+from bayes_mkt.inference.density import Density, Layout
 from bayes_mkt.inference.evaluate import (
     log_densities,
     prepare_log_densities,
     prepare_stored_values,
     stored_values,
 )
-from bayes_mkt.inference.layout import layout_of_draws
+from bayes_mkt.inference.layout import flat_draws, layout_of_draws
 from bayes_mkt.inference.prepared import marginal
 from bayes_mkt.inference.psis import Importance, effective_size, resampled, smoothed
 from bayes_mkt.inference.run import State
@@ -72,20 +73,23 @@ def reweighted(
     Statistics and Computing 31.
     """
     posterior = draws["posterior"].to_dataset()
-    before = marginal(old, settings.collapse)
-    prepare_log_densities(before)
     after = marginal(new, settings.collapse)
-    if before.layout != after.layout:
-        before, after = old.density(), new.density()
+    known = _known(draws, after.layout)
+    if known is None:
+        before = marginal(old, settings.collapse)
+        if before.layout != after.layout:
+            before, after = old.density(), new.density()
+        prepare_log_densities(before)
     key = seeds.key(settings.seed, "collapsed block")
     prepare_log_densities(after)
     prepare_stored_values(new, after, names, key)
     points = new.unconstrain(posterior, after.layout)
     at_old = old.unconstrain(posterior, after.layout)
-    ratios = np.full(len(points), np.nan)
+    ratios = log_new = np.full(len(points), np.nan)
     # Where the data move a variable's bounds, the two vectors mean different values.
     if np.allclose(points, at_old, rtol=1e-9, atol=1e-9, equal_nan=True):
-        points, ratios = _weighed(points, log_densities(before, points), after)
+        log_old = log_densities(before, points) if known is None else known
+        points, log_new, ratios = _weighed(points, log_old, after)
     weights, khat = smoothed(ratios)
     importance = Importance("reweighting", khat, len(points), effective_size(weights))
     if not importance.usable:
@@ -95,30 +99,44 @@ def reweighted(
     rng = seeds.generator(settings.seed, "resampling")
     chosen = resampled(weights, shape[0] * shape[1], rng)
     values = stored_values(new, after, names, key, points[chosen], shape)
-    statistics = {"log_ratio": ratios[chosen].reshape(shape)}
+    statistics = {
+        "log_ratio": ratios[chosen].reshape(shape),
+        LOG_DENSITY: log_new[chosen].reshape(shape),
+    }
     tree = layout_of_draws(new.model, names, values, statistics)
-    tree.attrs.update(importance.attrs)
+    tree.attrs.update(importance.attrs, sampled=list(after.layout.names))
     return importance, tree
+
+
+def _known(draws: xr.DataTree, layout: Layout) -> np.ndarray | None:
+    """Return the log-density (draw,) that a run noted of its draws, if it sampled this vector."""
+    statistics = draws["sample_stats"].to_dataset()
+    sampled = [str(name) for name in np.atleast_1d(draws.attrs.get("sampled", []))]
+    if LOG_DENSITY not in statistics or sampled != list(layout.names):
+        return None
+    return flat_draws(statistics, LOG_DENSITY)
 
 
 def _weighed(
     points: np.ndarray, log_old: np.ndarray, new: Density
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return draws (draw, size), moved where that helps, and their log-ratios (draw,)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return draws (draw, size), moved where that helps, their log-densities and log-ratios."""
     log_volume = 0.0
-    ratios = log_densities(new, points) - log_old
+    log_new = log_densities(new, points)
+    ratios = log_new - log_old
     effective = effective_size(smoothed(ratios)[0])
     for stretch in (False, True):
         if effective > EVEN * len(points):
             break
         moved, factor = _matched(points, smoothed(ratios)[0], stretch=stretch)
         volume = log_volume + float(np.log(factor).sum())
-        trial = log_densities(new, moved) - log_old + volume
+        at_moved = log_densities(new, moved)
+        trial = at_moved - log_old + volume
         found = effective_size(smoothed(trial)[0])
         if not found > effective:
             break
-        points, ratios, effective, log_volume = moved, trial, found, volume
-    return points, ratios
+        points, log_new, ratios, effective, log_volume = moved, at_moved, trial, found, volume
+    return points, log_new, ratios
 
 
 def _matched(

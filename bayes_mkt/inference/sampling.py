@@ -40,7 +40,15 @@ APPROXIMATIONS = ("laplace", "pathfinder")
 MOST_WARMUP = 1200
 SAMPLERS = (*KERNELS, *APPROXIMATIONS, "pymc")
 # What a run itself says of the draws, in their attrs.
-KEPT = ("free_variables", "gradients", "warmup", "warmup_seconds", "seconds", "interrupted")
+KEPT = (
+    "free_variables",
+    "sampled",
+    "gradients",
+    "warmup",
+    "warmup_seconds",
+    "seconds",
+    "interrupted",
+)
 # Of the settings, what isn't said as it was given: draws are the same with and without a
 # checkpoint, and a warmup may have gone on.
 TOLD = ("checkpoint", "warmup")
@@ -229,7 +237,7 @@ def _sample(
     tree = layout_of_draws(model, names, *collected.taken(limit))
     if session.finished:
         kept.finish(collected.draws)
-    tree.attrs.update(session.attrs)
+    tree.attrs.update(session.attrs, sampled=list(density.layout.names))
     return tree
 
 

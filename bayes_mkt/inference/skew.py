@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayes_mkt.inference.density import Coordinates, Density, Forms, Reform
+from bayes_mkt.inference.density import Coordinates, Density, Forms, Reform, Volume
 
 Array = jax.Array
 TAIL = 1.2815515655446004  # of a standard normal, a tenth lies above
@@ -50,6 +50,7 @@ def straightened(density: Density) -> Density:
         complete=_complete(density.complete, own),
         reform=_reform(density.reform),
         coordinates=_coordinates(density.coordinates, own),
+        volume=_volume(density.volume, own),
     )
 
 
@@ -115,6 +116,16 @@ def _complete(
         inner, shape = _inner(arguments, own)
         x, _ = curve(v, *shape)
         return x if complete is None else complete(key, x, inner)
+
+    return of_v
+
+
+@lru_cache(maxsize=64)
+def _volume(of_x: Volume | None, own: bool) -> Volume:
+    def of_v(v: Array, arguments: Any) -> Array:
+        inner, shape = _inner(arguments, own)
+        x, log_slope = curve(v, *shape)
+        return log_slope if of_x is None else of_x(x, inner) + log_slope
 
     return of_v
 

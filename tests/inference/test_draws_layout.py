@@ -13,7 +13,15 @@ import xarray as xr
 
 import bayes_mkt as bm
 
-STATS = {"acceptance_rate", "diverging", "energy", "lp", "n_steps", "step_size"}
+STATS = {
+    "acceptance_rate",
+    "diverging",
+    "energy",
+    "log_density",
+    "lp",
+    "n_steps",
+    "step_size",
+}
 short_run = pytest.mark.filterwarnings("ignore::bayes_mkt.errors.ConvergenceWarning")
 
 
