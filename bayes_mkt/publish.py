@@ -227,7 +227,7 @@ def report_media_mix(
 def _with_extras(page: MediaMixReport, fit: Fit, extras: Extras) -> MediaMixReport:
     """Return the page with what else was asked for."""
     treatments, words = None, ""
-    asked = fit.spec.treatments if extras.treatments is None else extras.treatments
+    asked = {**fit.spec.treatments, **(extras.treatments or {})}
     if asked:
         treatments = control_contributions(fit, reference=asked, allow_unconverged=True).sel(
             {CONTROL: list(asked)}

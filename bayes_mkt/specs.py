@@ -11,6 +11,7 @@ from typing import Any
 from bayes_mkt.errors import SpecError
 from bayes_mkt.priors import Prior
 
+PLAIN = "plain"  # in the metadata of a field whose table has names of the user's as keys
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -62,10 +63,13 @@ def from_table(table: Any, where: str = "spec") -> Any:
         return table
     if "dist" in table:
         return Prior.from_dict(table)
-    inside = {k: from_table(v, f"{where}.{k}") for k, v in table.items() if k != "type"}
-    if "type" not in table:
+    kind = public_class(table["type"], where) if "type" in table else None
+    given = {k: v for k, v in table.items() if k != "type"}
+    # Tables whose keys are the user's names may have a `dist` or a `type` among them.
+    plain = [f.name for f in dataclasses.fields(kind) if PLAIN in f.metadata] if kind else []
+    inside = {k: v if k in plain else from_table(v, f"{where}.{k}") for k, v in given.items()}
+    if kind is None:
         return inside
-    kind = public_class(table["type"], where)
     check_keys(inside, [f.name for f in dataclasses.fields(kind) if f.init], where)
     return kind(**inside)
 

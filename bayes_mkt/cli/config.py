@@ -147,6 +147,8 @@ def _bounds(value: Any) -> dict[str | tuple[str, str], tuple[float, float]]:
         raise ValueError("must be a table of channel or region = [0, 250000]")
     found: dict[str | tuple[str, str], tuple[float, float]] = {}
     for name, entry in value.items():
+        if entry == {}:
+            raise ValueError(f"{name} is empty: give it channel = [0, 250000]")
         if isinstance(entry, dict):
             found |= {(name, inside): _pair(pair) for inside, pair in entry.items()}
         else:

@@ -50,6 +50,7 @@ def check(
         Draws of the hyperparameters that are used.
     swings
         As in `revenue`: what `calendar_swings` returned for this fit, or None (default).
+        `tracking` is of customers' own behaviour, without them.
     allow_unconverged
         Whether to answer from draws whose verdict failed; the result is marked.
 

@@ -186,8 +186,18 @@ def futures(
         Whether revenue is drawn too; else it is NaN.
     swings
         What moves all customers at once; None is nothing.
+
+    Raises
+    ------
+    SpecError
+        If the swings are of a history with another end.
     """
     model, history = purchase_model(fit), fit.data
+    if swings is not None and swings.end != history.data.attrs["end"]:
+        raise SpecError(
+            f"swings: they go on from {swings.end}, the fit's history from "
+            f"{history.data.attrs['end']}. Learn them by calendar_swings from this fit."
+        )
     rows = purchase_rows(history)
     row = rows.index[state]
     x, age = rows.columns["frequency"][row], rows.columns["age"][row]

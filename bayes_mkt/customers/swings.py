@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Final
 
 import numpy as np
@@ -41,6 +42,8 @@ class CalendarSwings:
     table
         By period, its first day as index: `actual` and `expected` repeat purchases, and `factor`,
         the posterior mean of exp(c).
+    end
+        Last day of the history.
     every
         Length of a period in days.
     residual, variance
@@ -51,6 +54,7 @@ class CalendarSwings:
     """
 
     table: pd.DataFrame
+    end: str
     every: int
     residual: Array
     variance: Array
@@ -136,7 +140,8 @@ def calendar_swings(
     Raises
     ------
     SpecError
-        If there are fewer than four periods from the first with five expected purchases on.
+        If the log isn't the history's, or there are fewer than four periods from the first with
+        five expected purchases on.
 
     Notes
     -----
@@ -148,17 +153,25 @@ def calendar_swings(
     usable(fit, allow_unconverged)
     purchase_model(fit)
     history: CustomerHistory = fit.data
-    if not (isinstance(every, int) and every > 0):
+    if isinstance(every, bool) or not (isinstance(every, Integral) and every > 0):
         raise SpecError(f"every={every!r} must be a number of days, such as 28.")
+    every = int(every)
     days, repeats = _daily(history, frame)
+    end = str(history.data.attrs["end"])
+    known = int((history.data["weight"] * history.data["frequency"]).sum())
+    if int(repeats.sum()) != known:
+        raise SpecError(
+            f"calendar_swings: the log has {int(repeats.sum())} repeat purchases up to {end}, the "
+            f"fit's history {known}. Give the log that the history was read from."
+        )
     first = -float(history.data["age"].max())
     periods = int(-first // every)
     edges = -every * np.arange(periods, -1, -1.0)
     posterior = thinned(fit.posterior, DRAWS)
     expected = np.diff(expected_repeats(fit, posterior, edges).mean(axis=0))
     actual = np.histogram(days - 0.5, edges, weights=repeats)[0]
-    known = np.flatnonzero(expected >= LEAST_EXPECTED)
-    start = int(known[0]) if known.size else periods  # before it, nothing to tell
+    enough = np.flatnonzero(expected >= LEAST_EXPECTED)
+    start = int(enough[0]) if enough.size else periods  # before it, nothing to tell
     if periods - start < LEAST_PERIODS:
         raise SpecError(
             f"every={every}: from the first with {LEAST_EXPECTED:g} expected repeat purchases on, "
@@ -174,7 +187,7 @@ def calendar_swings(
         {"actual": actual[start:], "expected": expected[start:], "factor": factor},
         index=pd.DatetimeIndex(begins, name="from"),
     )
-    return CalendarSwings(table, every, residual, variance, sd, correlation, weight)
+    return CalendarSwings(table, end, every, residual, variance, sd, correlation, weight)
 
 
 def expected_repeats(fit: Fit, posterior: xr.Dataset, days: Array) -> Array:

@@ -192,7 +192,7 @@ def scored(
 def score_table(found: xr.Dataset) -> pd.DataFrame:
     """Return CRPS and shares inside intervals by origin, forecaster and region."""
     inside = {
-        f"inside {float(level):.0%}": found["covered"].sel(level=level, drop=True)
+        f"inside {100 * float(level):g}%": found["covered"].sel(level=level, drop=True)
         for level in found["level"].to_numpy()
     }
     return xr.Dataset({"crps": found["crps"], **inside}).to_dataframe()

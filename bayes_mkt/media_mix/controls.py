@@ -125,12 +125,12 @@ def treatment_value(spec: MediaMix, panel: MediaPanel, scaling: Scaling) -> np.n
 
 
 def _treated(spec: MediaMix, panel: MediaPanel) -> list[str]:
-    """Return the treatments in the panel's order."""
+    """Return the treatments in the order in which they are stated."""
     for name in spec.treatments:
         if name not in panel.controls:
             known = ", ".join(map(repr, panel.controls)) or "none"
             raise SpecError(f"treatments: no control {name!r} in the panel; it has {known}.")
-    return [c for c in panel.controls if c in spec.treatments]
+    return list(spec.treatments)
 
 
 def levels(values: xr.DataArray, reference: str | Mapping[str, float | str]) -> xr.DataArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -22,7 +23,7 @@ from bayes_mkt.media_mix.scaling import Scaling
 from bayes_mkt.media_mix.seasonality import Events, Fourier
 from bayes_mkt.media_mix.trend import HSGP, knot_basis
 from bayes_mkt.priors import Prior, checked_priors
-from bayes_mkt.specs import remade
+from bayes_mkt.specs import PLAIN, remade
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -119,7 +120,10 @@ class MediaMix:
         Controls whose contribution has a prior, and the level that each is compared with: `"min"`,
         `"max"` or a value in its own unit, as ``{"promotion": "min", "price": 9.99}``. The prior is
         on the share of all revenue that a treatment adds (negative where it takes away),
-        `treatment_share`; its effects in regions scatter with `treatment_sd`.
+        `treatment_share`; its effects in regions scatter with `treatment_sd`. Priors stated
+        treatment by treatment follow the order given here; `control_effect` and `control_sd` are
+        then of the other controls alone (dimension `other_control`), in the panel's order. Effects
+        by region of all are `region_control_effect`.
     intercept
         `"partial"` (default): tau_g ~ N(0, intercept_sd); `"reference"`: tau_g ~ N(0, 5) with
         tau = 0 for the most populous region, as in Meridian.
@@ -193,7 +197,9 @@ class MediaMix:
     saturation_pooling: Pooling = "full"
     media_prior: Literal["roi", "mroi", "contribution_share", "coefficient"] = "roi"
     unpaid_prior: Literal["coefficient", "unpaid_share"] = "coefficient"
-    treatments: Mapping[str, float | str] = field(default_factory=dict, hash=False)
+    treatments: Mapping[str, float | str] = field(
+        default_factory=dict, hash=False, metadata={PLAIN: True}
+    )
     intercept: Literal["partial", "reference"] = "partial"
     knots: int = 1
     smooth_trend: HSGP | None = None
@@ -287,27 +293,41 @@ class MediaMix:
             test.otherwise(panel)
         if self.treatments:
             treatment_value(self, panel, Scaling.of(panel))
-        if self.pooling == "none":
-            self._check_each(panel)
+        self._check_earned(panel)
 
-    def _check_each(self, panel: MediaPanel) -> None:
-        """Raise unless each region has had what a prior of its own is about."""
+    def _check_earned(self, panel: MediaPanel) -> None:
+        """Raise unless what a prior on a return or a share is about is seen: media, and sales."""
         words = {"roi": "ROI", "mroi": "marginal ROI"}
+        reached = self._reached(panel)
         for name, places in stated(self, panel).items():
             if name == "coefficient":
                 continue
-            paid = name in words
-            media = panel.data["spend" if paid else "exposure"].where(panel.observed, 0.0)
-            total = media.sum("date").to_numpy()[:, places]
-            for region, place in np.argwhere(total <= 0)[:1]:
-                channel = panel.channels[places[place]]
+            told = reached[:, places]
+            if name in words:
+                spent = panel.data["spend"].where(panel.observed, 0.0).sum("date").to_numpy()
+                told = told & (spent[:, places] > 0)
+            if self.pooling != "none":
+                told = told.any(axis=0, keepdims=True)
+            for region, place in np.argwhere(~told)[:1]:
+                own = self.pooling == "none" and len(panel.regions) > 1
+                verb = "spent nothing on" if name in words else "had nothing of"
                 other = "unpaid_prior" if name == "unpaid_share" else "media_prior"
                 raise SpecError(
-                    f"pooling='none' gives each region a prior on its own "
-                    f"{words.get(name, 'share of revenue')}, but region {panel.regions[region]!r} "
-                    f"{'spent nothing on' if paid else 'had nothing of'} {channel!r}. "
-                    f"Use pooling='partial', or {other}='coefficient'."
+                    f"{other}={name!r}: {'each region has' if own else 'there is'} a prior on "
+                    f"{words.get(name, 'the share of revenue')}, but "
+                    f"{f'region {panel.regions[region]!r}' if own else 'the panel'} {verb} "
+                    f"{panel.channels[places[place]]!r} where sales are known. "
+                    f"Use {"pooling='partial', or " if own else ''}{other}='coefficient'."
                 )
+
+    def _reached(self, panel: MediaPanel) -> np.ndarray:
+        """Return whether a channel's media reach dates whose sales are known (region, channel)."""
+        seen = panel.observed.to_numpy()
+        later = seen.copy()
+        for lag in range(1, self.adstock.max_lag + 1):
+            later[:, :-lag] |= seen[:, lag:]
+        on_air = panel.data["exposure"].to_numpy() > 0
+        return np.asarray((on_air & later[:, :, None]).any(axis=1))
 
     def build(self, panel: MediaPanel, training: MediaPanel | None = None) -> pm.Model:
         """Return the PyMC model of `panel`, to read, extend or sample.
@@ -333,13 +353,14 @@ class MediaMix:
 def _checked_treatments(given: Mapping[str, float | str]) -> Mapping[str, float | str]:
     """Return the levels that treatments are compared with, read-only."""
     for name, level in given.items():
-        number = isinstance(level, int | float) and not isinstance(level, bool)
+        number = isinstance(level, Real) and not isinstance(level, bool)
         if not (level in ("min", "max") or (number and np.isfinite(level))):
             raise SpecError(
                 f"treatments[{name!r}] = {level!r} must be 'min', 'max' or a number, the level at "
                 "which the treatment adds nothing."
             )
-    return MappingProxyType(dict(given))
+    plain = {k: v if isinstance(v, str) else float(v) for k, v in given.items()}
+    return MappingProxyType(plain)
 
 
 def _check_names(tests: Sequence[LiftTest]) -> None:

@@ -107,9 +107,10 @@ def refute(
     allow_unconverged
         Whether to try a fit whose verdict failed.
     **options
-        Of the refits, as in `bayes_mkt.fit`. One that fails its verdict is sampled once more, with
-        `target_accept=0.95` and no fewer effective draws than a verdict asks, unless
-        `target_accept` is given; only then is its check `not converged`.
+        Of the refits, as in `bayes_mkt.fit`, without `checkpoint`: they are several runs. One
+        that fails its verdict is sampled once more, with `target_accept=0.95` and no fewer
+        effective draws than a verdict asks, unless `draws`, `target_accept` or an approximation
+        was asked for; then, or after that, its check is `not converged`.
 
     Returns
     -------
@@ -119,7 +120,7 @@ def refute(
     Raises
     ------
     SpecError
-        For an unknown check.
+        For an unknown check, or a checkpoint.
     SamplingError
         If the fit's verdict failed and `allow_unconverged` is false.
 
@@ -138,6 +139,8 @@ def refute(
     """
     usable(fit, allow_unconverged)
     known_checks(checks)
+    if options.get("checkpoint") is not None:
+        raise SpecError("checkpoint: a refutation is several runs, which one can't hold. Leave it.")
     rows: list[dict[str, Any]] = []
     if "placebo" in checks:
         rows += _placebo(fit, seed, options)
@@ -218,7 +221,8 @@ def _no_effect(
     inside = 1.0 - ALARM / max(len(named), 1)
     for name in named:
         # The mean of these regions' effects: that of all regions there might be is less certain.
-        own = "region_control_effect" if panel.n_regions > 1 else "control_effect"
+        regional = "region_control_effect" in again.posterior
+        own = "region_control_effect" if regional else "control_effect"
         effect = again.posterior[own].sel({CONTROL: name})
         effect = effect.mean(REGION) if REGION in effect.dims else effect
         low, high = (float(q) for q in effect.quantile([(1 - inside) / 2, (1 + inside) / 2]))

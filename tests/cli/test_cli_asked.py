@@ -144,6 +144,7 @@ def test_lift_tests_need_no_type_and_may_have_dates(folder: Path, quick_fit: Fit
 MISTAKES: dict[str, tuple[str, str]] = {
     "unknown key": ("[budget]\nhorizons = 3", "did you mean 'horizon'?"),
     "bounds of no pair": ("[budget]\nbounds = { tv = [1, 2, 3] }", "the lowest and the highest"),
+    "bounds of nothing": ("[budget]\nbounds = { region_01 = {} }", "region_01 is empty"),
     "bounds of no channel": ("[budget]\nbounds = { radio = [0, 1] }", "no channel 'radio'"),
     "bounds beyond the total": ("[budget]\nbounds = { tv = [1e12, 2e12] }", "can't be met"),
     "an unknown risk": ('[budget]\nrisk = "luck"', "choose from 'mean'"),

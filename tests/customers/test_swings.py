@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -104,20 +105,57 @@ def test_check_has_them_too() -> None:
     )
     fit = fixed(bm.BGNBD(), data, draws=60, **HYPER)
     wide = CalendarSwings(
-        pd.DataFrame(), 28, np.zeros(4), np.full(4, 0.01), np.array([0.5]), np.array([0.5]),
+        pd.DataFrame(),
+        "2024-09-30",
+        28,
+        np.zeros(4),
+        np.full(4, 0.01),
+        np.array([0.5]),
+        np.array([0.5]),
         np.ones(1),
-    )  # fmt: skip
+    )
     narrow, broad = (
         bm.check(fit, holdout, seed=1, swings=s)["purchases"].sum("market") for s in (None, wide)
     )
     assert float(broad.std()) > 3 * float(narrow.std())
 
 
+def test_swings_are_of_the_fits_own_log_and_end(steady: tuple[bm.Fit, Any]) -> None:
+    fit, log = steady
+    with pytest.raises(bm.SpecError, match=r"the log has \d+ repeat purchases .* history \d+\."):
+        bm.calendar_swings(fit, log[log["who"] % 2 == 0])
+    for every in (True, 0, 2.5):
+        with pytest.raises(bm.SpecError, match="must be a number of days"):
+            bm.calendar_swings(fit, log, every=every)  # type: ignore[arg-type]
+    found = bm.calendar_swings(fit, log, every=np.int64(28))  # type: ignore[arg-type]
+    other = dataclasses.replace(found, end="2024-09-30")
+    with pytest.raises(bm.SpecError, match="go on from 2024-09-30, the fit's history from 2024-1"):
+        bm.future_purchases(fit, periods=["2025Q1"], seed=1, swings=other)
+
+
+@pytest.mark.parametrize("unit", ["D", "W"])
+def test_a_log_with_ties_is_its_own(unit: str) -> None:
+    log = shop(customers=800)
+    log = pd.concat([log, log.iloc[::7]])
+    data = bm.CustomerHistory.from_transactions(
+        log, customer="who", date="on", end="2024-10-05", unit=unit
+    )
+    found = bm.calendar_swings(fixed(bm.BGNBD(), data, draws=20, **HYPER), log)
+    assert len(found.table) >= 4
+
+
 def test_the_pace_to_come_is_drawn_from_its_conditional() -> None:
     """Exact: given the grid point, past and future paces are jointly log-normal."""
     residual, sd, rho = np.array([0.2, -0.1, 0.4, 0.3]), 0.3, 0.7
     given = CalendarSwings(
-        pd.DataFrame(), 10, residual, np.full(4, 0.02), np.array([sd]), np.array([rho]), np.ones(1)
+        pd.DataFrame(),
+        END,
+        10,
+        residual,
+        np.full(4, 0.02),
+        np.array([sd]),
+        np.array([rho]),
+        np.ones(1),
     )
     drawn = np.log(given.pace(25.0, 200_000, np.random.default_rng(1)))
     assert drawn.shape == (200_000, 3)
@@ -133,7 +171,7 @@ def test_the_pace_to_come_is_drawn_from_its_conditional() -> None:
 
 def test_time_runs_at_the_pace() -> None:
     given = CalendarSwings(
-        pd.DataFrame(), 10, np.zeros(4), np.ones(4), np.ones(1), np.ones(1), np.ones(1)
+        pd.DataFrame(), END, 10, np.zeros(4), np.ones(4), np.ones(1), np.ones(1), np.ones(1)
     )
     found = given.warped(np.array([0.0, 5.0, 10.0, 15.0, 20.0]), np.array([2.0, 0.5]))
     np.testing.assert_allclose(found, [0.0, 10.0, 20.0, 22.5, 25.0])
@@ -150,7 +188,7 @@ def test_intervals_of_the_pace_hold_what_comes() -> None:
         variance = np.full(past, 0.01)
         residual = c[:past] + rng.normal(0, 0.1, past)
         grid = _posterior(residual, variance)[:3]
-        swings = CalendarSwings(pd.DataFrame(), 28, residual, variance, *grid)
+        swings = CalendarSwings(pd.DataFrame(), END, 28, residual, variance, *grid)
         drawn = swings.pace(84.0, 400, rng).mean(axis=1)
         held.append(stats.percentileofscore(drawn, np.exp(c[past:]).mean()) / 100)
     share = np.mean((np.array(held) > 0.05) & (np.array(held) < 0.95))

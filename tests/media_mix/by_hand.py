@@ -157,7 +157,7 @@ def treatment_effect(spec: bm.MediaMix, panel: bm.MediaPanel, values: Values) ->
     worth = price(panel) * heads(panel)[:, None] * sales_scale(panel)[1]
     total = np.nansum(panel.data["sales"].to_numpy() * price(panel))
     out = np.empty((panel.n_regions, len(panel.controls)))
-    treated = [c for c in panel.controls if c in spec.treatments]
+    treated = list(spec.treatments)
     others = [c for c in panel.controls if c not in spec.treatments]
     for c, name in enumerate(panel.controls):
         if name in others:

@@ -161,8 +161,11 @@ MODELS: dict[str, tuple[bm.MediaMix, str]] = {
         bm.MediaMix(
             adstock=SHORT,
             effects="normal",
-            treatments={"competitor_activity": "max", "consumer_sentiment": 20.0},
-            priors={"roi": bm.Prior("Normal", mu=1.0, sigma=1.0)},
+            treatments={"consumer_sentiment": 20.0, "competitor_activity": "max"},
+            priors={
+                "roi": bm.Prior("Normal", mu=1.0, sigma=1.0),
+                "treatment_share": bm.Prior("Normal", mu=[0.1, -0.1], sigma=0.05),
+            },
         ),
         "masked",
     ),

@@ -323,8 +323,8 @@ def test_without_pooling_every_region_needs_spend_for_a_prior_on_its_roi() -> No
     spec = bm.MediaMix(adstock=SHORT, pooling="none")
     with pytest.raises(
         bm.SpecError,
-        match=rf"region '{data.regions[1]}' spent nothing on 'tv'\. Use pooling='partial', or "
-        "media_prior='coefficient'",
+        match=rf"region '{data.regions[1]}' spent nothing on 'tv' where sales are known\. "
+        r"Use pooling='partial', or media_prior='coefficient'\.",
     ):
         spec.build(partly)
     dataclasses.replace(spec, media_prior="coefficient").build(partly)

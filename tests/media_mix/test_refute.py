@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from bayes_mkt.media_mix import refits
 from bayes_mkt.media_mix.refits import with_controls
 from bayes_mkt.media_mix.refute import CHECKS, COLUMNS
 from bayes_mkt.media_mix.unseen import robustness
+from tests.media_mix.cases import MODELS, SHORT, panel
 
 QUICK: dict[str, Any] = {"target_ess": 100, "progress": False}
 SPEC = bm.MediaMix(adstock=bm.GeometricAdstock(max_lag=4), knots=2, seasonality=bm.Fourier(order=2))
@@ -94,7 +96,8 @@ def test_controls_are_added_where_sales_are_seen(fitted: bm.Fit) -> None:
     ("options", "asked"),
     [
         ({"target_ess": 100}, [{"target_ess": 100}, {"target_ess": 400, "target_accept": 0.95}]),
-        ({"draws": 50}, [{"draws": 50}, {"draws": 50, "target_accept": 0.95}]),
+        ({"draws": 50}, [{"draws": 50}]),
+        ({"sampler": "laplace"}, [{"sampler": "laplace"}]),
         ({"target_accept": 0.8}, [{"target_accept": 0.8}]),
     ],
 )
@@ -114,6 +117,48 @@ def test_a_refit_that_fails_its_verdict_is_sampled_once_more(
     again = refits.fitted_again(fitted, fitted.data, 1, options)
     assert not again.diagnostics.ok
     assert calls == [{"seed": 1, **one} for one in asked]
+
+
+def test_priors_by_control_are_widened_for_controls_that_a_check_adds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = bm.Prior("Normal", mu=[0.5, 0.0], sigma=[1.0, 0.1])
+    data = panel("masked")
+    spec = bm.MediaMix(adstock=SHORT, priors={"control_effect": given})
+    base = SimpleNamespace(spec=spec, data=data)
+    found: list[bm.MediaMix] = []
+
+    def kept(spec: bm.MediaMix, panel: bm.MediaPanel, **settings: Any) -> SimpleNamespace:
+        found.append(spec)
+        spec.build(panel)
+        return SimpleNamespace(diagnostics=SimpleNamespace(ok=True))
+
+    monkeypatch.setattr(refits, "fit", kept)
+    noise = np.zeros((data.n_regions, data.n_dates))
+    noise[:, ::2] = 1.0
+    refits.fitted_again(base, with_controls(data, {"noise": noise}), 1, {})  # type: ignore[arg-type]
+    usual = dict(spec.default_priors["control_effect"].parameters)
+    assert found[0].prior("control_effect") == bm.Prior(
+        "Normal", mu=[0.5, 0.0, usual["mu"]], sigma=[1.0, 0.1, usual["sigma"]]
+    )
+    heavy = bm.Prior("StudentT", nu=4.0, mu=[0.0, 0.0], sigma=1.0)
+    base.spec = bm.MediaMix(adstock=SHORT, priors={"control_effect": heavy})
+    with pytest.raises(bm.SpecError, match="refutations add controls"):
+        refits.fitted_again(base, with_controls(data, {"noise": noise}), 1, {})  # type: ignore[arg-type]
+
+
+def test_one_region_with_treatments_has_its_placebos(
+    prior_fit: Callable[..., bm.Fit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refits, "fit", lambda spec, panel, **_: prior_fit(spec, panel))
+    fit = prior_fit(*(MODELS["national, treated"][0], panel("national")))
+    found = bm.refute(fit, seed=1, checks=["placebo"], allow_unconverged=True)
+    assert list(found.table["subject"]) == [f"placebo {c}" for c in fit.data.channels]
+
+
+def test_a_checkpoint_is_refused(fitted: bm.Fit) -> None:
+    with pytest.raises(bm.SpecError, match="a refutation is several runs"):
+        bm.refute(fitted, seed=1, checkpoint="here")
 
 
 def test_unknown_checks_are_refused(fitted: bm.Fit) -> None:

@@ -45,6 +45,12 @@ def test_a_treatment_earns_its_share(loose: Loose, name: str) -> None:
         np.testing.assert_allclose(found, given.sel(treatment=treatment), rtol=1e-8)
 
 
+def test_priors_by_treatment_are_in_the_order_of_the_treatments(loose: Loose) -> None:
+    share = loose("treated").posterior["treatment_share"].mean(("chain", "draw"))
+    assert float(share.sel(treatment="consumer_sentiment")) > 0
+    assert float(share.sel(treatment="competitor_activity")) < 0
+
+
 def test_unpaid_media_earn_their_share(loose: Loose) -> None:
     fit = loose("meridian, all roles")
     (organic,) = set(fit.data.channels) - set(fit.data.paid_channels)
@@ -110,6 +116,7 @@ def _effects_at(model: pm.Model) -> np.ndarray:
         ),
         ({"treatments": {"price": float("nan")}}, r"treatments\['price'\] = nan must be"),
         ({"treatments": {"price": True}}, r"treatments\['price'\] = True must be"),
+        ({"treatments": {"price": np.float32("nan")}}, r"treatments\['price'\] = .*nan.* must be"),
         ({"effects": "signed"}, "effects='signed': choose from 'lognormal', 'normal'"),
         ({"unpaid_prior": "roi"}, "unpaid_prior='roi': choose from 'coefficient', 'unpaid_share'"),
         (
@@ -139,6 +146,33 @@ def test_what_a_panel_refuses() -> None:
         bm.MediaMix(adstock=SHORT, treatments={"consumer_sentiment": middle}).build(panel("paid"))
 
 
+def test_levels_may_be_numbers_of_numpy() -> None:
+    spec = bm.MediaMix(treatments={"price": np.int64(3), "cut": np.float32(0.5)})
+    assert spec.treatments == {"price": 3.0, "cut": 0.5}
+
+
+def test_a_prior_on_a_share_needs_media_where_sales_are_known() -> None:
+    """Exposure of the last week alone, whose sales are missing, earns nothing that is seen."""
+    data = panel("mixed")
+    (organic,) = set(data.channels) - set(data.paid_channels)
+    last = data.data["date"] == data.data["date"][-1]
+    idle = (data.data["channel"] == organic) & ~last
+    partly = data.data.assign(
+        exposure=data.data["exposure"].where(~idle, 0.0), sales=data.data["sales"].where(~last)
+    )
+    spec = bm.MediaMix(adstock=SHORT, unpaid_prior="unpaid_share")
+    with pytest.raises(
+        bm.SpecError,
+        match=rf"unpaid_prior='unpaid_share': there is a prior on the share of revenue, but the "
+        rf"panel had nothing of '{organic}' where sales are known\. "
+        r"Use unpaid_prior='coefficient'\.",
+    ):
+        spec.build(bm.MediaPanel(partly))
+    # Carried over into a week whose sales are known, it does.
+    early = partly["exposure"].shift(date=-1, fill_value=0.0)
+    spec.build(bm.MediaPanel(partly.assign(exposure=early)))
+
+
 def test_without_pooling_every_region_needs_media_for_a_prior_on_their_share() -> None:
     data = panel("mixed")
     (organic,) = set(data.channels) - set(data.paid_channels)
@@ -147,8 +181,8 @@ def test_without_pooling_every_region_needs_media_for_a_prior_on_their_share() -
     spec = bm.MediaMix(adstock=SHORT, pooling="none", unpaid_prior="unpaid_share")
     with pytest.raises(
         bm.SpecError,
-        match=rf"share of revenue, but region '{data.regions[1]}' had nothing of '{organic}'\. "
-        r"Use pooling='partial', or unpaid_prior='coefficient'\.",
+        match=rf"share of revenue, but region '{data.regions[1]}' had nothing of '{organic}' "
+        r"where sales are known\. Use pooling='partial', or unpaid_prior='coefficient'\.",
     ):
         spec.build(partly)
     dataclasses.replace(spec, unpaid_prior="coefficient").build(partly)
