@@ -137,12 +137,9 @@ def sample(
     DataTree
         Groups `posterior` (dims ``chain, draw, ...``), `sample_stats`, `observed_data`,
         `constant_data`; attrs hold seed, settings, seconds (`warmup_seconds` of them up to the
-        first draw that is kept), gradients evaluated, names of the free variables and versions.
-        `sampled` names the unconstrained variables that were sampled, all but the block that
-        `collapse` integrates out; `log_density` among the statistics is theirs, and `lp` that of
-        the vector that moves, which warmup bends.
-        Variables that are too large for memory are lazy: xarray reads them from Zarr files, in the
-        checkpoint or in a temporary folder, when they are looked at.
+        first draw that is kept), gradients evaluated, names of the free variables and versions;
+        `sampled`, the unconstrained variables that aren't integrated out, has `log_density`.
+        Variables too large for memory are lazy: read from Zarr files when they are looked at.
 
     Raises
     ------
