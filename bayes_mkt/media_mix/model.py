@@ -291,8 +291,9 @@ class MediaMix:
         self.likelihood.check(panel.data["sales"].to_numpy()[panel.observed.to_numpy()])
         for test in self.lift_tests:
             test.otherwise(panel)
+        scaling = Scaling.of(panel)
         if self.treatments:
-            treatment_value(self, panel, Scaling.of(panel))
+            treatment_value(self, panel, scaling)
         self._check_earned(panel)
 
     def _check_earned(self, panel: MediaPanel) -> None:
