@@ -24,7 +24,7 @@ demo: $(RUN) ## Fit a media mix to a simulated panel; the report goes to out/.
 	$(BIN)/bayes-mkt demo --out $(OUT)
 
 test: lint ## Lint, check types and import rules, run all tests.
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## ruff, mypy, import-linter.
 	$(BIN)/ruff check .

@@ -16,6 +16,11 @@ import xarray as xr
 import bayes_mkt as bm
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what takes longest, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data sets; a test that needs it is skipped where it is absent."""
