@@ -7,10 +7,11 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from scipy import stats
 
 import bayes_mkt as bm
-from bayes_mkt.media_mix.backtest import crps_of_draws, seasonal_naive, structural
+from bayes_mkt.media_mix.backtest import crps_of_draws, score_table, seasonal_naive, structural
 
 
 def test_the_score_is_its_definition() -> None:
@@ -96,3 +97,18 @@ def test_a_panel_must_be_long_enough(fitted: bm.Fit) -> None:
     spec = dataclasses.replace(fitted.spec, knots=20)
     with pytest.raises(bm.SpecError, match="at least 20 are needed"):
         bm.backtest(spec, fitted.data, origins=6, horizon=8, seed=1)
+
+
+def test_levels_keep_names_of_their_own_in_the_table() -> None:
+    levels = [0.5, 0.975, 0.98, 0.995]
+    dims = ("origin", "forecaster", "region")
+    found = xr.Dataset(
+        {
+            "crps": (dims, np.ones((1, 2, 3))),
+            "covered": (("level", *dims), np.arange(24.0).reshape(4, 1, 2, 3)),
+        },
+        coords={"level": levels},
+    )
+    table = score_table(found)
+    assert list(table) == ["crps", "inside 50%", "inside 97.5%", "inside 98%", "inside 99.5%"]
+    assert table["inside 97.5%"].tolist() == list(range(6, 12))
