@@ -32,7 +32,6 @@ from bayes_mkt.inference.groups import group_graphs
 from bayes_mkt.inference.layout import flat_draws
 from bayes_mkt.inference.linear import Graph, candidates, likelihood_of, linear_graphs
 from bayes_mkt.inference.priors import quantile_medians
-from bayes_mkt.inference.programs import quick_compilation
 from bayes_mkt.inference.runtime import prepare
 from bayes_mkt.inference.scalars import softplus
 
@@ -223,8 +222,7 @@ class Target:
         """
         run = _batched(_forward(self, layout))
         draws = [jnp.asarray(flat_draws(posterior, v.name)) for v in self.model.free_RVs]
-        with quick_compilation():
-            parts = run(draws, self.arguments)
+        parts = run(draws, self.arguments)
         return np.concatenate([np.asarray(p).reshape(len(p), -1) for p in parts], axis=1)
 
     def evaluate(

@@ -303,15 +303,14 @@ class MediaMix:
         for name, places in stated(self, panel).items():
             if name == "coefficient":
                 continue
-            told = reached[:, places]
-            if name in words:
+            told, verb = reached[:, places], "had nothing of"
+            if name in words and told.any(axis=0).all():
                 spent = panel.data["spend"].where(panel.observed, 0.0).sum("date").to_numpy()
-                told = told & (spent[:, places] > 0)
+                told, verb = told & (spent[:, places] > 0), "spent nothing on"
             if self.pooling != "none":
                 told = told.any(axis=0, keepdims=True)
             for region, place in np.argwhere(~told)[:1]:
                 own = self.pooling == "none" and len(panel.regions) > 1
-                verb = "spent nothing on" if name in words else "had nothing of"
                 other = "unpaid_prior" if name == "unpaid_share" else "media_prior"
                 raise SpecError(
                     f"{other}={name!r}: {'each region has' if own else 'there is'} a prior on "

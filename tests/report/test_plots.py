@@ -85,7 +85,8 @@ def test_fit_shows_the_largest_regions_and_states_the_rest(report_of: Make) -> N
 
 def test_fit_accepts_a_region_that_was_never_observed(report_of: Make) -> None:
     r = report_of(regions=2, dates=20)
-    drawn(plot_fit(r.observed.where(r.observed.region == "region 01"), r.expected))
+    text = drawn(plot_fit(r.observed.where(r.observed.region == "region 01"), r.expected))
+    assert "region 01" in text
 
 
 def test_labels_must_agree(report_of: Make) -> None:
@@ -207,4 +208,5 @@ def test_keys_take_as_many_columns_as_fit() -> None:
 
 def test_no_draw_is_needed_to_be_finite_in_every_row(report_of: Make) -> None:
     r = report_of(regions=1, dates=10)
-    drawn(plot_roi(r.roi.where(r.roi.channel != "tv")))
+    text = drawn(plot_roi(r.roi.where(r.roi.channel != "tv")))
+    assert all(str(channel) in text for channel in r.roi.channel.values)
