@@ -1,80 +1,115 @@
-"""The likelihood of very many spells as a quadratic form in the parameters of each market."""
+"""The likelihood of very many spells as that of linear regressions, one for each market."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, solve_triangular
 
-from bayes_mkt import seeds
-from bayes_mkt.customers.baseline import SHAPES, walk_basis
+from bayes_mkt.customers.baseline import SPREADS
+from bayes_mkt.customers.centre import Coefficients, centre
 from bayes_mkt.customers.derivatives import Terms
 from bayes_mkt.customers.spell_rows import Derivatives, SpellRows
 from bayes_mkt.customers.spells import Spells, crude_rate
 from bayes_mkt.dims import FEATURE, MARKET, SAMPLE
-from bayes_mkt.errors import SamplingError
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from bayes_mkt.customers.hazard import HazardModel
 
-__all__ = ["Expansion", "expansion", "parameters", "spell_rows"]
+__all__ = ["Expansion", "expansion", "sampled", "spell_rows"]
 
 Array = NDArray[Any]
-FIRST: Final = 40_000  # rows that the search for the centre begins with
-MOST: Final = 100  # steps
-DRAWN: Final = 2e8  # numbers of designs that the average over draws may read
-LEAST: Final = 1e-2  # curvature in any direction: that of a prior of SD ten
-FIXED: Final = -1  # group of a coefficient whose spread isn't estimated
+LEAST: Final = 1e-2  # curvature that counts: that of a prior of SD ten
 
 
 @dataclass(frozen=True, eq=False)
 class Expansion:
-    """The log-likelihood about a centre, as that of observations y_m ~ N(R_m theta_m, I).
+    """The log-likelihood about a centre, as that of observations of linear regressions.
 
-    With g and H its gradient and negative Hessian about the centre c, R'R = H and R'y = H c + g,
-    so that -|y - R theta|^2 / 2 = g'(theta - c) - (theta - c)'H (theta - c) / 2 up to a constant.
-    As it is that of a linear regression, what is Normal of the effects can be integrated out.
+    A market's parameters are theta_m = c + M u_m, c those of all markets and u_m its own. With g
+    and H_m gradient and negative Hessian about the centre, the sum over markets of
+    g'd - d'H_m d / 2, d = theta_m less its centre, is up to a constant that of
+
+        y_m ~ N(R_m u_m + K_m c, I),    R_m'R_m = M'H_m M,    R_m'K_m = M'H_m,
+        y ~ N(R c, I),                  R'R = sum_m H_m - K_m'K_m.
+
+    So written, curvatures of c that are negative in one market meet those of the others: of single
+    markets they often are, where few customers tell a low hazard from a large share who never
+    come. As it is that of regressions, what is Normal of the effects can be integrated out.
 
     Attributes
     ----------
-    root
-        R (market, parameter, parameter); parameters in the order of `Terms`.
-    values
-        y (market, parameter).
+    own_root, own_slope, own_values
+        R_m (market, coefficient, coefficient), K_m (market, coefficient, parameter) and y_m
+        (market, coefficient); parameters in the order of `Terms`.
+    root, values
+        R (parameter, parameter) and y (parameter,).
+    deviations
+        M (parameter, coefficient), alike for all markets.
     """
 
+    own_root: Array
+    own_slope: Array
+    own_values: Array
     root: Array
     values: Array
+    deviations: Array
 
     @classmethod
-    def of(cls, center: Array, found: Derivatives) -> Expansion:
-        """Return the expansion about `center`; curvatures are at least `LEAST`."""
-        size, axes = np.linalg.eigh(found.curvature)
-        width = np.sqrt(np.maximum(size, LEAST))[:, :, None]
-        back = axes.transpose(0, 2, 1)
-        root = width * back
-        score = (back @ found.gradient[:, :, None]) / width
-        return cls(root, (root @ center[:, :, None] + score)[:, :, 0])
+    def of(cls, center: Coefficients, found: Derivatives, deviations: Array) -> Expansion:
+        """Return the expansion about `center`, markets deviating by the columns of `deviations`.
 
-    def log_ratio(self, theta: Array, rows: SpellRows) -> Array:
-        """Return log of the exact likelihood over this one (draw, market), up to a constant.
+        Where a market's own coefficients, or those common to all, bend it by no more than `LEAST`,
+        or the wrong way, it tells nothing of them.
+        """
+        across = deviations.T @ found.curvature
+        own_root, own_back = _roots(across @ deviations)
+        slope = own_back @ across
+        own_score = (own_back @ (found.gradient @ deviations)[:, :, None])[:, :, 0]
+        left = found.curvature.sum(axis=0) - np.einsum("mkp,mkq->pq", slope, slope)
+        root, back = _roots(left[None])
+        # What is left of the gradient once the regressions of markets have their part.
+        rest = found.gradient.sum(axis=0) - np.einsum("mkp,mk->p", slope, own_score)
+        own_mean = (own_root @ center.own[:, :, None])[:, :, 0] + slope @ center.common
+        return cls(
+            own_root=own_root,
+            own_slope=slope,
+            own_values=own_mean + own_score,
+            root=root[0],
+            values=root[0] @ center.common + back[0] @ rest,
+            deviations=deviations,
+        )
+
+    def log_ratio(self, draws: Coefficients, rows: SpellRows) -> Array:
+        """Return log of the exact likelihood over this one (draw,), up to a constant.
 
         Parameters
         ----------
-        theta
-            Parameters (draw, market, parameter).
+        draws
+            Parameters and coefficients (draw, ...).
         rows
             What was expanded.
         """
-        errors = self.values - np.einsum("mpq,dmq->dmp", self.root, theta, optimize=True)
-        return np.asarray(rows.log_likelihood(theta) + 0.5 * (errors**2).sum(axis=2))
+        own = np.einsum("mkj,dmj->dmk", self.own_root, draws.own, optimize=True)
+        own += np.einsum("mkp,dp->dmk", self.own_slope, draws.common, optimize=True)
+        far = ((self.own_values - own) ** 2).sum(axis=(1, 2))
+        far += ((self.values - draws.common @ self.root.T) ** 2).sum(axis=1)
+        theta = draws.common[:, None, :] + draws.own @ self.deviations.T
+        return np.asarray(rows.log_likelihood(theta).sum(axis=1) + 0.5 * far)
+
+
+def _roots(curvature: Array) -> tuple[Array, Array]:
+    """Return R with R'R each matrix, and the transpose of R^-1; zero along axes of no curvature."""
+    size, axes = np.linalg.eigh(curvature)
+    told = (size > LEAST)[:, :, None]
+    width = np.sqrt(np.where(told, size[:, :, None], 1.0))
+    back = np.where(told, axes.transpose(0, 2, 1), 0.0)
+    return width * back, back / width
 
 
 def expansion(spec: HazardModel, data: Spells) -> Expansion:
@@ -88,10 +123,14 @@ def expansion(spec: HazardModel, data: Spells) -> Expansion:
     SamplingError
         If the steps don't come to an end.
     """
-    varied = () if spec.markets == "none" else ("level",)
-    if spec.markets == "shape" and len(data.cuts) > 1:
-        varied = (*varied, "shape")
-    return _expansion(data, spec.never, varied if len(data.markets) > 1 else ())
+    return _expansion(data, spec.never, _varied(spec, data))
+
+
+def _varied(spec: HazardModel, data: Spells) -> tuple[str, ...]:
+    """Return in what the curves of markets differ."""
+    if spec.markets == "none" or len(data.markets) == 1:
+        return ()
+    return ("level", "shape") if spec.markets == "shape" and len(data.cuts) > 1 else ("level",)
 
 
 @lru_cache(maxsize=2)
@@ -100,221 +139,38 @@ def spell_rows(data: Spells, never: str) -> SpellRows:
     return SpellRows.of(data, never=never != "none", never_features=never == "regression")
 
 
-def parameters(posterior: xr.Dataset, curve: Array, terms: Terms) -> Array:
-    """Return draws of each market's parameters (chain x draw, market, parameter).
+def sampled(posterior: xr.Dataset, curve: Array, terms: Terms, deviations: Array) -> Coefficients:
+    """Return draws of what the expansion takes, (chain x draw, ...).
 
     Parameters
     ----------
     posterior
         The draws.
     curve
-        Their log hazards (chain x draw, market, interval).
+        Of the first market, their log hazards (chain x draw, interval).
     terms
         The parameters of a market.
+    deviations
+        Of the expansion.
     """
 
-    def flat(name: str, *dims: str) -> Array:
+    def flat(name: str, *dims: Any) -> Array:
         values = posterior[name].transpose(*SAMPLE, *dims).to_numpy()
-        return np.asarray(values.reshape(-1, *values.shape[2:]))
+        return np.asarray(values.reshape(len(curve), *values.shape[2:]))
 
-    parts = [curve]
-    shape = (*curve.shape[:2], terms.features)
-    if terms.features:
-        parts.append(np.broadcast_to(flat("effect", FEATURE)[:, None, :], shape))
-    if terms.never:
-        level = np.broadcast_to(flat("never_level")[:, None], curve.shape[:2])
-        if "never_market_effect" in posterior:
-            level = level + flat("never_market_effect", MARKET)
-        parts.append(level[:, :, None])
-    if terms.never_features:
-        parts.append(np.broadcast_to(flat("never_effect", FEATURE)[:, None, :], shape))
-    return np.concatenate(parts, axis=2)
+    own = np.zeros((len(curve), 1, 0))
+    if deviations.shape[1]:
+        named = [flat(name, MARKET, ...) for name in SPREADS if name in posterior]
+        own = np.concatenate([v.reshape(*v.shape[:2], -1) for v in named], axis=2)
+    parts = [curve - own[:, 0] @ deviations[terms.curve].T]
+    parts += [flat("effect", FEATURE)] if terms.features else []
+    parts += [flat("never_level")[:, None]] if terms.never else []
+    parts += [flat("never_effect", FEATURE)] if terms.never_features else []
+    return Coefficients(np.concatenate(parts, axis=1), own)
 
 
 @lru_cache(maxsize=2)
 def _expansion(data: Spells, never: str, varied: tuple[str, ...]) -> Expansion:
-    rows = spell_rows(data, never)
     lengths = np.diff(np.concatenate([[0.0], data.cuts]))
-    frame = _Frame.of(rows.terms, rows.markets, np.log(crude_rate(data) * lengths), varied)
-    at = _At(np.zeros(len(frame.group)), np.where(frame.group == FIXED, frame.fixed, 4.0))
-    if len(rows.count) > 2 * FIRST:
-        rng = seeds.generator(0, "first spells")
-        some = np.sort(rng.choice(len(rows.count), FIRST, replace=False))
-        at, _ = _climb(rows.take(some), frame, at)
-    at, found = _climb(rows, frame, at)
-    at = _moved(frame, at, _averaged(rows, frame, at, found))
-    return Expansion.of(frame.theta(at.point), _averaged(rows, frame, at, found))
-
-
-class _At(NamedTuple):
-    """A point and the precisions of the priors there (coefficient,)."""
-
-    point: Array
-    precision: Array
-
-
-class _Frame(NamedTuple):
-    """Coefficients that all markets or one of them have, and what a market's parameters make of it.
-
-    Attributes
-    ----------
-    map
-        Of a market's coefficients to its parameters (parameter, own coefficient).
-    offset
-        Added to them (parameter,).
-    place
-        Where a market's coefficients stand among all (market, own coefficient).
-    group, fixed
-        Of each coefficient: the group whose spread is estimated together, or `FIXED`, and the
-        precision that it has then.
-    """
-
-    map: Array
-    offset: Array
-    place: Array
-    group: Array
-    fixed: Array
-
-    @classmethod
-    def of(cls, terms: Terms, markets: int, scale: Array, varied: tuple[str, ...]) -> _Frame:
-        """Return the frame of a model whose log hazards are about `scale`."""
-        columns: list[Array] = []
-        own: list[bool] = []
-        group: list[int] = []
-        fixed: list[float] = []
-
-        def add(where: slice, basis: Array, name: int, sd: float = 1.0, *, by: bool) -> None:
-            block = np.zeros((terms.size, basis.shape[1]))
-            block[where] = basis
-            columns.append(block)
-            own.extend([by] * basis.shape[1])
-            group.extend([name] * basis.shape[1])
-            fixed.extend([sd**-2] * basis.shape[1])
-
-        steps, features = terms.intervals, np.eye(terms.features)
-        add(terms.curve, np.ones((steps, 1)), FIXED, 2.0, by=False)
-        add(terms.curve, walk_basis(steps), 0, by=False)
-        add(terms.effect, features, 1, by=False)
-        if varied:
-            add(terms.curve, np.ones((steps, 1)), 2, by=True)
-        if "shape" in varied:
-            add(terms.curve, walk_basis(steps, SHAPES), 3, by=True)
-        if terms.never:
-            first = np.eye(terms.size)[terms.logit]
-            add(terms.logit, first[:, [terms.logit.start]], FIXED, 1.5, by=False)
-            if terms.never_features:
-                add(terms.logit, first[:, terms.logit.start + 1 :], FIXED, 0.5, by=False)
-            if varied:
-                add(terms.logit, first[:, [terms.logit.start]], 4, by=True)
-        return cls(*_placed(np.concatenate(columns, axis=1), np.array(own), group, fixed, markets,
-                            np.concatenate([scale, np.zeros(terms.size - steps)])))  # fmt: skip
-
-    def theta(self, point: Array) -> Array:
-        """Return each market's parameters (market, parameter)."""
-        return np.asarray(point[self.place] @ self.map.T + self.offset)
-
-    def gathered(self, found: Derivatives) -> tuple[Array, Array]:
-        """Return gradient and negative Hessian by all coefficients."""
-        gradient = np.zeros(len(self.group))
-        curvature = np.zeros((len(self.group), len(self.group)))
-        for m, place in enumerate(self.place):
-            gradient[place] += found.gradient[m] @ self.map
-            curvature[np.ix_(place, place)] += self.map.T @ found.curvature[m] @ self.map
-        return gradient, curvature
-
-
-def _placed(
-    columns: Array,
-    own: Array,
-    group: list[int],
-    fixed: list[float],
-    markets: int,
-    offset: Array,
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Return the parts of a `_Frame`: shared coefficients stand first, then market by market."""
-    shared, each = np.flatnonzero(~own), np.flatnonzero(own)
-    order = np.concatenate([shared, each])
-    first = len(shared) + np.arange(markets)[:, None] * len(each) + np.arange(len(each))
-    common = np.broadcast_to(np.arange(len(shared)), (markets, len(shared)))
-    place = np.concatenate([common, first], axis=1)
-    kinds, sds = np.array(group), np.array(fixed)
-    spread = [np.concatenate([v[shared], np.tile(v[each], markets)]) for v in (kinds, sds)]
-    return columns[:, order], offset, place, spread[0].astype(int), spread[1]
-
-
-def _climb(rows: SpellRows, frame: _Frame, at: _At) -> tuple[_At, Derivatives]:
-    """Return where Newton's steps end, and the derivatives there."""
-    point, precision = at
-    found = rows.derivatives(frame.theta(point))
-    for _ in range(MOST):
-        gradient, curvature = frame.gathered(found)
-        slope = gradient - precision * point
-        factor = _factor(curvature + np.diag(precision))
-        step = cho_solve(factor, slope)
-        # In units of posterior SDs, squared.
-        if float(step @ slope) < 1e-2 * len(point):
-            return _At(point, precision), found
-        before = found.value - 0.5 * precision @ point**2
-        for _ in range(30):
-            trial = point + step
-            new = rows.derivatives(frame.theta(trial))
-            if new.value - 0.5 * precision @ trial**2 >= before - 1e-6 * abs(before):
-                break
-            step = step / 2
-        point, found = trial, new
-        variance = np.diag(cho_solve(factor, np.eye(len(point))))
-        precision = _learned(point, variance, precision, frame.group)
-    raise SamplingError(
-        "The centre of the likelihood was not found, so it can't be expanded. Look for a covariate "
-        "that tells who comes, or use likelihood='exact'."
-    )
-
-
-def _averaged(rows: SpellRows, frame: _Frame, at: _At, found: Derivatives) -> Derivatives:
-    """Return gradient and curvature averaged over the posterior that they imply.
-
-    Of all normal approximations that of least Kullback-Leibler divergence has them (Opper and
-    Archambeau 2009); to it, what is of third order in the log-likelihood matters less. Draws come
-    in pairs about the centre, so that what is odd in them cancels.
-    """
-    pairs = int(np.clip(DRAWN / (rows.design.size + len(rows.count)), 1, 32))
-    factor, _ = _factor(frame.gathered(found)[1] + np.diag(at.precision))
-    normal = seeds.generator(0, "spells").normal(size=(len(at.point), pairs))
-    steps = solve_triangular(factor, normal, lower=True, trans="T").T
-    each = [
-        rows.derivatives(frame.theta(at.point + sign * step)) for step in steps for sign in (-1, 1)
-    ]
-    return Derivatives(
-        found.value,
-        np.mean([e.gradient for e in each], axis=0),
-        np.mean([e.curvature for e in each], axis=0),
-    )
-
-
-def _moved(frame: _Frame, at: _At, found: Derivatives) -> _At:
-    """Return the centre of the posterior under the expansion with these derivatives."""
-    gradient, curvature = frame.gathered(found)
-    factor = _factor(curvature + np.diag(at.precision))
-    return at._replace(point=at.point + cho_solve(factor, gradient - at.precision * at.point))
-
-
-def _factor(matrix: Array) -> tuple[Array, bool]:
-    """Return the Cholesky factor of a matrix, made positive definite if it isn't."""
-    ridge = 0.0
-    for _ in range(20):
-        try:
-            ridged = matrix + ridge * np.diag(np.abs(np.diag(matrix)) + 1.0)
-            return np.linalg.cholesky(ridged), True
-        except LinAlgError:
-            ridge = max(10 * ridge, 1e-3)
-    raise SamplingError("The curvature of the likelihood is no number. Use likelihood='exact'.")
-
-
-def _learned(point: Array, variance: Array, precision: Array, group: Array) -> Array:
-    """Return precisions with each group's spread by one step of EM."""
-    found = precision.copy()
-    for g in range(int(group.max(initial=FIXED)) + 1):
-        inside = group == g
-        if inside.any():
-            found[inside] = 1 / max(float(np.mean(point[inside] ** 2 + variance[inside])), 1e-6)
-    return found
+    scale = np.log(crude_rate(data) * lengths)
+    return Expansion.of(*centre(spell_rows(data, never), scale, varied))

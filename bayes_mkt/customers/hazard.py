@@ -12,9 +12,9 @@ import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
 
-from bayes_mkt.customers.baseline import common_curve, market_curves, market_shares
+from bayes_mkt.customers.baseline import SPREADS, common_curve, market_curves, market_shares
 from bayes_mkt.customers.effects import EFFECT_PRIORS, Coding, effects
-from bayes_mkt.customers.expansion import expansion, parameters, spell_rows
+from bayes_mkt.customers.expansion import expansion, sampled, spell_rows
 from bayes_mkt.customers.never import NEVER_PRIORS, NeverLogit, beyond, check_never, never_logit
 from bayes_mkt.customers.points import Points, locate
 from bayes_mkt.customers.rows import (
@@ -203,9 +203,8 @@ class HazardModel:
 
         def log_ratios(posterior: xr.Dataset) -> np.ndarray:
             parts = own.evaluate(posterior, ["log_hazard"])
-            curve = np.concatenate([part["log_hazard"] for _, (part,) in parts])
-            theta = parameters(posterior, curve, rows.terms)
-            return np.asarray(found.log_ratio(theta, rows).sum(axis=1))
+            curve = np.concatenate([part["log_hazard"][:, 0] for _, (part,) in parts])
+            return found.log_ratio(sampled(posterior, curve, rows.terms, found.deviations), rows)
 
         return corrected(draws, log_ratios, seed)
 
@@ -222,13 +221,13 @@ class HazardModel:
         # The mean of a regression may not bend: with an expanded likelihood all is sampled plainly.
         size = None if expanded else pm.Data("market_share", market_shares(data))
         logit = never_logit(self, data, size)
-        log_hazard = self._log_hazard(data, size, logit)
+        curve, log_hazard = self._log_hazard(data, size, logit)
         effect = effects(self, data) if data.features else pt.zeros(0)
         linear = self._linear(data, design, effect)
         never = None if logit is None else logit.share(design, market)
         clock = _Clock.of(log_hazard, market)
         if expanded:
-            _quadratic(self, data, log_hazard, effect, logit)
+            _quadratic(self, data, curve, effect, logit)
         else:
             _likelihood(data, clock, linear, never)
         moments = locate(data.cuts, data.cuts)
@@ -238,18 +237,20 @@ class HazardModel:
         by_cell = None if never is None else never[:, None]
         pm.Deterministic("survival", pt.exp(log_survival(total, by_cell)))
 
-    def _log_hazard(self, data: Spells, size: Tensor | None, logit: NeverLogit | None) -> Tensor:
-        """Return the log of each interval's hazard at x = 0, (market, interval)."""
+    def _log_hazard(
+        self, data: Spells, size: Tensor | None, logit: NeverLogit | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return log hazards at x = 0, common ones (interval,) and all (market, interval)."""
         deviation = market_curves(self, len(data.cuts)) if len(data.markets) > 1 else None
         above = None if size is None else beyond(data, size, logit, deviation)
-        curve = common_curve(self, data.cuts, above)[None, :]
-        curve = curve if deviation is None else curve + deviation
-        scale = pm.Data("log_scale", np.log(crude_rate(data) * _lengths(data)))
+        curve = common_curve(self, data.cuts, above)
+        curve = curve + pm.Data("log_scale", np.log(crude_rate(data) * _lengths(data)))
+        whole = curve[None, :] if deviation is None else curve[None, :] + deviation
         one = pt.zeros((len(data.markets), 1)) if len(data.markets) == 1 else 0.0
-        whole = curve + scale + one
+        whole = whole + one
         if len(data.markets) > 1 and self.markets == "none":
             whole = pt.broadcast_to(whole, (len(data.markets), len(data.cuts)))
-        return pm.Deterministic("log_hazard", whole, dims=(MARKET, INTERVAL))
+        return curve, pm.Deterministic("log_hazard", whole, dims=(MARKET, INTERVAL))
 
     def _linear(self, data: Spells, design: Tensor, effect: Tensor) -> Tensor:
         """Return x'b + u, (cell,)."""
@@ -328,19 +329,23 @@ class _Clock:
 
 
 def _quadratic(
-    spec: HazardModel, data: Spells, log_hazard: Tensor, effect: Tensor, never: NeverLogit | None
+    spec: HazardModel, data: Spells, curve: Tensor, effect: Tensor, never: NeverLogit | None
 ) -> None:
-    """Add the expansion of the log-likelihood, up to a constant: that of a linear regression."""
+    """Add the expansion of the log-likelihood, up to a constant: that of linear regressions."""
     found = expansion(spec, data)
-    markets = len(data.markets)
-    parts = [log_hazard, pt.broadcast_to(effect, (markets, len(data.features)))]
+    parts = [curve, effect]
     if never is not None:
-        parts.append(never.by_market[:, None])
-        if never.effect is not None:
-            parts.append(pt.broadcast_to(never.effect, (markets, len(data.features))))
-    theta = pt.concatenate(parts, axis=1)
-    mean = (pm.Data("root", found.root) * theta[:, None, :]).sum(axis=2)
-    pm.Normal("spells", mean, 1.0, observed=found.values)
+        parts.append(never.typical[None])
+        parts += [] if never.effect is None else [never.effect]
+    common = pt.concatenate(parts)
+    pm.Normal("spells", pt.dot(pm.Data("root", found.root), common), 1.0, observed=found.values)
+    model = pm.modelcontext(None)
+    named = [model[name] for name in SPREADS if name in model.named_vars]
+    if named:
+        own = pt.concatenate([v[:, None] if v.ndim == 1 else v for v in named], axis=1)
+        mean = (pm.Data("own_root", found.own_root) * own[:, None, :]).sum(axis=2)
+        mean += (pm.Data("own_slope", found.own_slope) * common).sum(axis=2)
+        pm.Normal("spells_by_market", mean, 1.0, observed=found.own_values)
 
 
 def _likelihood(data: Spells, clock: _Clock, linear: Tensor, never: Never | None) -> None:

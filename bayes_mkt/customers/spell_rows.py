@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from bayes_mkt.customers.derivatives import Sums, Terms
 from bayes_mkt.customers.effects import Coding
 from bayes_mkt.customers.points import locate
+from bayes_mkt.inference.threads import threads
 
 if TYPE_CHECKING:
     from bayes_mkt.customers.spells import Spells
@@ -118,12 +118,18 @@ class SpellRows:
         value = 0.0
         gradient = np.zeros((self.markets, self.terms.size))
         curvature = np.zeros((self.markets, self.terms.size, self.terms.size))
-        length = max(BLOCK // (self.design.shape[1] + 8), 1)
-        for m, block in self._blocks(length):
+
+        def summed(at: tuple[int, slice]) -> tuple[int, float, Array, Array]:
+            m, block = at
             sums = Sums(self.terms, theta[m], self.design[block])
-            value += self._add(sums, block)
-            gradient[m] += sums.gradient
-            curvature[m] += sums.curvature()
+            return m, self._add(sums, block), sums.gradient, sums.curvature()
+
+        length = max(BLOCK // (self.design.shape[1] + 8), 1)
+        with threads() as pool:
+            for m, added, slope, bent in pool.map(summed, self._blocks(length)):
+                value += added
+                gradient[m] += slope
+                curvature[m] += bent
         return Derivatives(value, gradient, curvature)
 
     def log_likelihood(self, theta: Array) -> Array:
@@ -135,7 +141,7 @@ class SpellRows:
         names = ("design", "count", "part", "share", "log_length", "entry_part")
         single = replace(self, **{name: getattr(self, name).astype(np.float32) for name in names})
         parts = [theta[start : start + DRAWS] for start in range(0, len(theta), DRAWS)]
-        with ThreadPoolExecutor() as pool:
+        with threads() as pool:
             return np.concatenate(list(pool.map(single._of_draws, parts)))
 
     def _of_draws(self, theta: Array) -> Array:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayes_mkt import seeds
 from bayes_mkt.dims import SAMPLE
-from bayes_mkt.inference.diagnostics import diagnose
+from bayes_mkt.inference.diagnostics import MIN_ESS, diagnose
 from bayes_mkt.inference.psis import (
     Importance,
     effective_size,
@@ -22,9 +22,8 @@ from bayes_mkt.inference.psis import (
 __all__ = ["corrected"]
 
 WEIGHED: Final = 1000
-MOST: Final = 8000
-ENOUGH: Final = 600  # effective draws
-WORTH: Final = 2500  # effective draws that are aimed at
+SPARE: Final = 1.25  # times as many draws as seem to be needed
+ROUNDS: Final = 4
 
 
 def corrected(
@@ -35,10 +34,11 @@ def corrected(
 ) -> xr.DataTree:
     """Return draws under an expanded likelihood, resampled by the ratio of the exact one to it.
 
-    `weighed` draws are weighted, evenly spaced within chains; if they are worth fewer than 600, as
-    many more, up to 8,000, as seem to make them worth 2,500. Where k-hat is too large the draws
-    stay as they are, and the verdict on them fails; so do draws whose own verdict fails before,
-    which are not weighted at all: one set of weights for all chains would hide that they disagree.
+    `weighed` draws are weighted, evenly spaced within chains; if what is resampled of them fails
+    its verdict, as many more as seem to give every parameter the ESS that one asks for. Where k-hat
+    is too large the draws stay as they are, and the verdict on them fails; so do draws whose own
+    verdict fails before, which are not weighted at all: one set of weights for all chains would
+    hide that they disagree.
 
     Parameters
     ----------
@@ -56,31 +56,37 @@ def corrected(
         return draws
     sizes = draws["posterior"].sizes
     posterior = draws["posterior"].to_dataset()
-    found = np.full((sizes["chain"], sizes["draw"]), np.nan)
-    kept = _spaced(sizes, weighed)
-    found[:, kept] = log_ratios(posterior.isel(draw=kept)).reshape(sizes["chain"], -1)
-    effective = effective_size(smoothed(found[:, kept].ravel())[0])
-    if effective < ENOUGH:
-        wanted = min(weighed * WORTH / effective, MOST)
-        kept = np.union1d(kept, _spaced(sizes, int(wanted)))
-    more = kept[np.isnan(found[0, kept])]
-    if len(more):
-        found[:, more] = log_ratios(posterior.isel(draw=more)).reshape(sizes["chain"], -1)
-    groups = ("posterior", "sample_stats")
-    thin = {g: draws[g].to_dataset().isel(draw=kept) for g in groups}
-    count = sizes["chain"] * len(kept)
-    weights, khat = smoothed(found[:, kept].ravel())
-    importance = _weighed(draws.attrs, khat, count, effective_size(weights))
-    chosen = np.arange(count)
+    ratios = np.full((sizes["chain"], sizes["draw"]), np.nan)
+    wanted = weighed
+    for _ in range(ROUNDS):
+        more = _spaced(sizes, wanted)
+        more = more[np.isnan(ratios[0, more])]
+        ratios[:, more] = log_ratios(posterior.isel(draw=more)).reshape(sizes["chain"], -1)
+        kept = np.flatnonzero(~np.isnan(ratios[0]))
+        found = _resampled(draws, ratios[:, kept], kept, seed)
+        verdict = diagnose(found)
+        if verdict.ok or len(kept) == sizes["draw"]:
+            break
+        count = ratios[:, kept].size
+        least = min(verdict.min_ess_bulk, verdict.min_ess_tail)
+        wanted = int(count * np.clip(SPARE * MIN_ESS / max(least, 1.0), 1.5, 8.0))
+    return found
+
+
+def _resampled(draws: xr.DataTree, ratios: np.ndarray, kept: np.ndarray, seed: int) -> xr.DataTree:
+    """Return draws at positions `kept` of each chain, resampled by their logs of ratios."""
+    weights, khat = smoothed(ratios.ravel())
+    importance = _weighed(draws.attrs, khat, ratios.size, effective_size(weights))
+    chosen = np.arange(ratios.size)
     if importance.usable:
-        chosen = resampled(weights, count, seeds.generator(seed, "resampling"))
-    shape = (sizes["chain"], len(kept))
-    chain, draw = (xr.DataArray(i.reshape(shape), dims=SAMPLE)
-                   for i in np.unravel_index(chosen, shape))  # fmt: skip
-    sample = {d: np.arange(n) for d, n in zip(SAMPLE, shape, strict=True)}
+        chosen = resampled(weights, ratios.size, seeds.generator(seed, "resampling"))
+    chain, draw = (xr.DataArray(i.reshape(ratios.shape), dims=SAMPLE)
+                   for i in np.unravel_index(chosen, ratios.shape))  # fmt: skip
+    sample = {d: np.arange(n) for d, n in zip(SAMPLE, ratios.shape, strict=True)}
     tree = draws.copy()
-    for group, values in thin.items():
-        moved = values.drop_vars(SAMPLE).isel(chain=chain, draw=draw)
+    for group in ("posterior", "sample_stats"):
+        thin = draws[group].to_dataset().isel(draw=kept)
+        moved = thin.drop_vars(SAMPLE).isel(chain=chain, draw=draw)
         named = {name: v.transpose(*SAMPLE, ...) for name, v in moved.items()}
         tree[group] = xr.DataTree(moved.assign(named).assign_coords(sample))
     tree.attrs = {**draws.attrs, **importance.attrs}

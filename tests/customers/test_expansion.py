@@ -11,7 +11,37 @@ import xarray as xr
 
 import bayes_mkt as bm
 from bayes_mkt.customers import hazard
+from bayes_mkt.customers.centre import Coefficients
+from bayes_mkt.customers.expansion import Expansion
+from bayes_mkt.customers.spell_rows import Derivatives
 from bayes_mkt.customers.spells import Spells
+
+
+def test_regressions_are_the_quadratic_form_where_markets_bend_the_wrong_way() -> None:
+    rng = np.random.default_rng(4)
+    markets, size, own = 5, 7, 2
+    deviations = np.eye(size)[:, [0, 6]]
+    bent = rng.normal(size=(markets, size, size))
+    bent = bent @ bent.transpose(0, 2, 1) / size + 0.5 * np.eye(size)
+    bent[0, 3, 3] -= 3.0  # by itself no market's form of a Normal likelihood
+    assert np.linalg.eigvalsh(bent[0]).min() < -0.5
+    assert np.linalg.eigvalsh(bent.sum(axis=0)).min() > 0.5
+    found = Derivatives(0.0, rng.normal(size=(markets, size)), bent)
+    center = Coefficients(rng.normal(size=size), rng.normal(size=(markets, own)))
+    form = Expansion.of(center, found, deviations)
+    draws = Coefficients(rng.normal(size=(6, size)), rng.normal(size=(6, markets, own)))
+    step = (draws.common - center.common)[:, None] + (draws.own - center.own) @ deviations.T
+    exact = (step * found.gradient).sum(axis=(1, 2))
+    exact -= 0.5 * np.einsum("dmp,mpq,dmq->d", step, bent, step)
+    value = -form.log_ratio(draws, _NoRows())  # type: ignore[arg-type]
+    np.testing.assert_allclose(value - value[0], exact - exact[0], rtol=1e-9, atol=1e-9)
+
+
+class _NoRows:
+    """Rows whose likelihood is one."""
+
+    def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
+        return np.zeros(theta.shape[:2])
 
 
 @pytest.fixture(scope="module")
