@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # A PyTensor variable; PyTensor's own types are too partial to help.
 Tensor = Any
 
-EDGE = 0.05
+EDGE = 0.02
 NEVER_PRIORS: Mapping[str, Prior] = MappingProxyType(
     {
         "never_level": Prior("Normal", mu=0.0, sigma=1.5),
