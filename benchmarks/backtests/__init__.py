@@ -14,7 +14,7 @@ import xarray as xr
 import bayes_mkt as bm
 from bayes_mkt.media_mix.backtest import TOTAL, first_origin
 from benchmarks.backtests.beside import FORMS, PEER_NAME, peer
-from benchmarks.backtests.panels import AGAIN, CASES
+from benchmarks.backtests.panels import AGAIN, CASES, CURVED
 from benchmarks.environment import RESULTS, described, write
 
 NAIVE = "seasonal_naive"
@@ -70,7 +70,8 @@ def measure(
         told: dict[str, Any] = {"panel": repr(panel), "model": repr(spec)}
         scores = []
         if ours:
-            found, how = _ours(spec, panel, origins, horizon, seed)
+            options = {"target_accept": 0.95} if name in CURVED else {}
+            found, how = _ours(spec, panel, origins, horizon, seed, options)
             scores.append(found)
             told |= how
         first = first_origin(spec, panel, origins, horizon)
@@ -101,14 +102,20 @@ def measure(
 
 
 def _ours(
-    spec: bm.MediaMix, panel: bm.MediaPanel, origins: int, horizon: int, seed: int
+    spec: bm.MediaMix,
+    panel: bm.MediaPanel,
+    origins: int,
+    horizon: int,
+    seed: int,
+    options: dict[str, Any],
 ) -> tuple[xr.Dataset, dict[str, Any]]:
     """Return what `backtest` finds, and how it went."""
     begun = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.ConvergenceWarning)  # verdicts are counted
-        found = bm.backtest(spec, panel, origins=origins, horizon=horizon, seed=seed)
+        found = bm.backtest(spec, panel, origins=origins, horizon=horizon, seed=seed, **options)
     how = {
+        "options": options,
         "converged": int(found["converged"].sum()),
         "seconds": round(time.perf_counter() - begun, 1),
         "measured": described("")["date"],
