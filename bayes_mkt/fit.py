@@ -63,8 +63,8 @@ class Corrected(Protocol):
     def sampling_wanted(self, data: Any, ess: float) -> dict[str, Any]:
         """Return settings of `sample` whose draws are worth `ess` once put right."""
 
-    def corrected(self, data: Any, draws: xr.DataTree, seed: int) -> xr.DataTree:
-        """Return draws of the costlier model, from those of the one that was built."""
+    def corrected(self, data: Any, draws: xr.DataTree, seed: int, ess: float) -> xr.DataTree:
+        """Return draws of the costlier model worth `ess`, from those of the one that was built."""
 
 
 class Options(TypedDict, total=False):
@@ -214,7 +214,7 @@ def fit(
     ConvergenceWarning
         If the verdict on the draws fails.
     """
-    settings = Settings(seed=seed, **options)
+    settings = asked = Settings(seed=seed, **options)
     if isinstance(spec, Corrected) and settings.draws is None:
         settings = replace(settings, **spec.sampling_wanted(data, settings.target_ess))
     model = spec.build(data)
@@ -222,7 +222,7 @@ def fit(
     kept = [name for name in names if name not in spec.on_demand]
     tree = draw(model, settings, var_names=kept, progress=progress)
     if isinstance(spec, Corrected):
-        tree = spec.corrected(data, tree, settings.seed)
+        tree = spec.corrected(data, tree, seed, asked.target_ess)
     result = Fit(spec, data, tree, diagnose(tree))
     if (made := latest(model)) is not None:
         vars(result)["target"] = made  # what the cached property would make again

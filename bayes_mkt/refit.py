@@ -101,14 +101,14 @@ def refit(
     if reweight and fit.diagnostics.ok and _sampled(fit):
         importance, tree = reweighted(fit.draws, fit.target, posterior, settings, names)
     if tree is not None:
-        tree = _corrected(fit, data, tree, seed)
+        tree = _corrected(fit, data, tree, settings)
         found = diagnose(tree)
         tree = described(tree, settings, 0.0) if _enough(found, settings) else None
     way = "warm start" if tree is None else "reweighting"
     if tree is None or found is None:
         start = start_from(fit.draws, seed)
         tree = draw(model, settings, var_names=names, progress=progress, start=start)
-        tree = _corrected(fit, data, tree, seed)
+        tree = _corrected(fit, data, tree, settings)
         found = diagnose(tree)
     seconds = round(time.perf_counter() - begun, 3)
     tree.attrs.update(_origin(fit, way, importance), seconds=seconds)
@@ -119,9 +119,11 @@ def refit(
     return result
 
 
-def _corrected(fit: Fit, data: Any, tree: xr.DataTree, seed: int) -> xr.DataTree:
+def _corrected(fit: Fit, data: Any, tree: xr.DataTree, settings: Settings) -> xr.DataTree:
     """Return draws of an approximate likelihood weighted for the exact one, as `fit` does."""
-    return fit.spec.corrected(data, tree, seed) if isinstance(fit.spec, Corrected) else tree
+    if not isinstance(fit.spec, Corrected):
+        return tree
+    return fit.spec.corrected(data, tree, settings.seed, settings.target_ess)
 
 
 def _settings(fit: Fit, seed: int, options: Options) -> Settings:
@@ -145,9 +147,13 @@ def _settings(fit: Fit, seed: int, options: Options) -> Settings:
 
 
 def _sampled(fit: Fit) -> bool:
-    """Return whether the draws represent the earlier posterior by sampling, if reweighted since."""
+    """Return whether the draws are of the earlier model by sampling, if reweighted since.
+
+    Those of an expanded likelihood are of another one: weighted again, the earlier data's weights
+    would count twice.
+    """
     importance = fit.diagnostics.importance
-    return importance is None or importance.reweighted
+    return importance is None or (importance.reweighted and importance.method != "expansion")
 
 
 def _enough(found: Diagnostics, settings: Settings) -> bool:

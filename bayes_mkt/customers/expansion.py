@@ -1,12 +1,15 @@
-"""The likelihood of very many spells as that of linear regressions, one for each market."""
+"""The likelihood of very many spells as that of regressions: of each market, and of all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from bayes_mkt.customers.baseline import SPREADS
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Expansion", "expansion", "sampled", "spell_rows"]
 
 Array = NDArray[Any]
-LEAST: Final = 1e-2  # curvature that counts: that of a prior of SD ten
+LEAST: Final = 0.1  # curvature that counts: less than a fortieth of any prior's of a market's own
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class Expansion:
 
     So written, curvatures of c that are negative in one market meet those of the others: of single
     markets they often are, where few customers tell a low hazard from a large share who never
-    come. As it is that of regressions, what is Normal of the effects can be integrated out.
+    come. As it is that of regressions, what is Normal can be integrated out.
 
     Attributes
     ----------
@@ -85,6 +88,35 @@ class Expansion:
             deviations=deviations,
         )
 
+    def observe(self, common: Any, own: Sequence[Any]) -> None:
+        """Add the likelihood to the model in context, up to a constant.
+
+        The sampler integrates out what is Normal and stands in the largest Normal likelihood alone.
+        Of many markets that is what each has of its own, a small block each; with few, what
+        is common would outweigh it, and all stand in one likelihood: a larger block, which takes
+        about twice as long at 30 markets.
+
+        Parameters
+        ----------
+        common
+            A variable (parameter,).
+        own
+            Variables (market, coefficient), side by side in the order of `Coefficients`.
+        """
+        shared = pt.dot(pm.Data("root", self.root), common)
+        if not own:
+            pm.Normal("spells", shared, 1.0, observed=self.values)
+            return
+        each = pt.concatenate(own, axis=1)[:, None]
+        by_market = (pm.Data("own_root", self.own_root) * each).sum(axis=2)
+        by_market += pt.dot(pm.Data("own_slope", self.own_slope), common)
+        if self.own_values.size > self.values.size:
+            pm.Normal("spells", shared, 1.0, observed=self.values)
+            pm.Normal("spells_by_market", by_market, 1.0, observed=self.own_values)
+            return
+        values = np.concatenate([self.values, self.own_values.ravel()])
+        pm.Normal("spells", pt.concatenate([shared, by_market.ravel()]), 1.0, observed=values)
+
     def log_ratio(self, draws: Coefficients, rows: SpellRows) -> Array:
         """Return log of the exact likelihood over this one (draw,), up to a constant.
 
@@ -100,6 +132,7 @@ class Expansion:
         far = ((self.own_values - own) ** 2).sum(axis=(1, 2))
         far += ((self.values - draws.common @ self.root.T) ** 2).sum(axis=1)
         theta = draws.common[:, None, :] + draws.own @ self.deviations.T
+        theta = np.broadcast_to(theta, (len(theta), rows.markets, theta.shape[2]))
         return np.asarray(rows.log_likelihood(theta).sum(axis=1) + 0.5 * far)
 
 

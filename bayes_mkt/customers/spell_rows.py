@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Derivatives", "SpellRows"]
 
 Array = NDArray[Any]
-BLOCK: Final = 2**22  # numbers of a design matrix that are held at a time
+BLOCK: Final = 2**20  # numbers of a design matrix that a thread holds at a time
 ROWS, DRAWS = 500, 200  # of which the log-likelihood is taken at a time, for the processor's cache
 
 
@@ -121,8 +121,10 @@ class SpellRows:
 
         def summed(at: tuple[int, slice]) -> tuple[int, float, Array, Array]:
             m, block = at
-            sums = Sums(self.terms, theta[m], self.design[block])
-            return m, self._add(sums, block), sums.gradient, sums.curvature()
+            # A step too far has no number for a value, and is taken back.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                sums = Sums(self.terms, theta[m], self.design[block])
+                return m, self._add(sums, block), sums.gradient, sums.curvature()
 
         length = max(BLOCK // (self.design.shape[1] + 8), 1)
         with threads() as pool:

@@ -24,19 +24,21 @@ __all__ = ["corrected"]
 WEIGHED: Final = 1000
 SPARE: Final = 1.25  # times as many draws as seem to be needed
 ROUNDS: Final = 4
+LEAST: Final = 50  # draws of a chain, for an ESS of them
 
 
 def corrected(
     draws: xr.DataTree,
     log_ratios: Callable[[xr.Dataset], np.ndarray],
     seed: int,
+    ess: float,
     weighed: int = WEIGHED,
 ) -> xr.DataTree:
     """Return draws under an expanded likelihood, resampled by the ratio of the exact one to it.
 
-    `weighed` draws are weighted, evenly spaced within chains; if what is resampled of them fails
-    its verdict, as many more as seem to give every parameter the ESS that one asks for. Where k-hat
-    is too large the draws stay as they are, and the verdict on them fails; so do draws whose own
+    `weighed` draws are weighted, evenly spaced within chains; if some parameter has a smaller ESS
+    than `ess` once they are resampled, as many more as seem to give it, where k-hat allows. Where
+    it is too large the draws stay as they are, and the verdict on them fails; so do draws whose own
     verdict fails before, which are not weighted at all: one set of weights for all chains would
     hide that they disagree.
 
@@ -49,6 +51,8 @@ def corrected(
         constant.
     seed
         Of the resampling.
+    ess
+        Effective draws of every parameter, bulk and tail, that are wanted; a verdict asks for 400.
     weighed
         Draws at first: the fewer, the less their spacing leaves of the effective ones.
     """
@@ -57,19 +61,21 @@ def corrected(
     sizes = draws["posterior"].sizes
     posterior = draws["posterior"].to_dataset()
     ratios = np.full((sizes["chain"], sizes["draw"]), np.nan)
+    known = np.zeros(sizes["draw"], dtype=bool)
     wanted = weighed
     for _ in range(ROUNDS):
-        more = _spaced(sizes, wanted)
-        more = more[np.isnan(ratios[0, more])]
+        more = np.setdiff1d(_spaced(sizes, wanted), np.flatnonzero(known))
         ratios[:, more] = log_ratios(posterior.isel(draw=more)).reshape(sizes["chain"], -1)
-        kept = np.flatnonzero(~np.isnan(ratios[0]))
-        found = _resampled(draws, ratios[:, kept], kept, seed)
+        known[more] = True
+        found = _resampled(draws, ratios[:, known], np.flatnonzero(known), seed)
         verdict = diagnose(found)
-        if verdict.ok or len(kept) == sizes["draw"]:
+        # NaN where the weights of an approximation can't be relied on.
+        least = np.nan_to_num(min(verdict.min_ess_bulk, verdict.min_ess_tail), nan=np.inf)
+        usable = verdict.importance is not None and verdict.importance.usable
+        if not usable or least >= max(ess, MIN_ESS) or known.all():
             break
-        count = ratios[:, kept].size
-        least = min(verdict.min_ess_bulk, verdict.min_ess_tail)
-        wanted = int(count * np.clip(SPARE * MIN_ESS / max(least, 1.0), 1.5, 8.0))
+        factor = SPARE * max(ess, MIN_ESS) / max(least, 1.0)
+        wanted = int(known.sum() * sizes["chain"] * np.clip(factor, 1.5, 8.0))
     return found
 
 
@@ -95,7 +101,7 @@ def _resampled(draws: xr.DataTree, ratios: np.ndarray, kept: np.ndarray, seed: i
 
 def _spaced(sizes: Mapping[Any, int], count: int) -> np.ndarray:
     """Return positions of draws evenly spaced in chains that together have about `count`."""
-    each = min(sizes["draw"], max(count // sizes["chain"], 1))
+    each = min(sizes["draw"], max(count // sizes["chain"], LEAST))
     return np.linspace(0, sizes["draw"] - 1, each).round().astype(int)
 
 

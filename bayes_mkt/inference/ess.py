@@ -6,7 +6,6 @@ here each batch of parameters is ranked once and its autocovariances come from o
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -16,9 +15,10 @@ import numpy as np
 from scipy import fft
 from scipy.special import ndtri
 
+from bayes_mkt.inference.threads import CORES
+
 TAIL = (0.05, 0.95)
 BATCH = 2**18
-CORES = os.cpu_count() or 1
 REMEMBERED = 32
 
 

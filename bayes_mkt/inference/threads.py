@@ -9,7 +9,9 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["threads"]
+__all__ = ["CORES", "threads"]
+
+CORES = os.cpu_count() or 1
 
 
 @contextmanager
@@ -24,5 +26,5 @@ def threads() -> Iterator[ThreadPoolExecutor]:
     ...     list(pool.map(abs, [-1, 2]))
     [1, 2]
     """
-    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1), ThreadPoolExecutor(CORES) as pool:
         yield pool

@@ -107,15 +107,15 @@ class Rows:
     def log_likelihood(self, theta: Array) -> Array:
         """Return the log-likelihood (draw,), up to a constant, of coefficients (draw, ...).
 
-        Terms of rows are in single precision, as thousands of passes are made: their sum over a
-        million rows errs by about 0.01.
+        What a customer adds is in single precision, as thousands of passes are made: the sum over a
+        million customers errs by about 0.01.
         """
         slopes = self.by_arm(np.ascontiguousarray(theta.T))
         parts = [slice(start, start + DRAWS) for start in range(0, len(theta), DRAWS)]
         total = np.zeros(len(theta))
         with threads() as pool:
             for a, design, n, k in self.blocks():
-                single = design.astype(np.float32), n.astype(np.float32)
+                single = design.astype(np.float32), n
                 each = [slopes[a][:, part].astype(np.float32) for part in parts]
                 total += (k @ design) @ slopes[a]
                 total -= np.concatenate(list(pool.map(_log_total, repeat(single), each)))
@@ -212,7 +212,9 @@ def expansion(campaign: Campaign, outcome: str) -> Expansion:
     return found
 
 
-def corrected(draws: xr.DataTree, campaign: Campaign, outcome: str, seed: int) -> xr.DataTree:
+def corrected(
+    draws: xr.DataTree, campaign: Campaign, outcome: str, seed: int, ess: float
+) -> xr.DataTree:
     """Return draws under the expansion, resampled by the ratio of the exact likelihood to it."""
     found, rows = expansion(campaign, outcome), Rows.of(campaign, outcome)
 
@@ -220,7 +222,7 @@ def corrected(draws: xr.DataTree, campaign: Campaign, outcome: str, seed: int) -
         theta = coefficients(posterior, campaign)
         return rows.log_likelihood(theta) - found(theta)
 
-    return correction.corrected(draws, log_ratios, seed, weighed=WEIGHED)
+    return correction.corrected(draws, log_ratios, seed, ess, weighed=WEIGHED)
 
 
 def _log_total(rows: tuple[Array, Array], slopes: Array) -> Array:
@@ -229,7 +231,9 @@ def _log_total(rows: tuple[Array, Array], slopes: Array) -> Array:
     total = np.zeros(slopes.shape[1])
     for start in range(0, len(n), ROWS):
         part = slice(start, start + ROWS)
-        total += n[part] @ np.log(1.0 + np.exp(design[part] @ slopes))
+        logit = design[part] @ slopes
+        softplus = np.maximum(logit, 0.0) + np.log(1.0 + np.exp(-np.abs(logit)))
+        total += n[part] @ softplus
     return total
 
 

@@ -223,7 +223,9 @@ class Uplift:
         """
         return {"target_ess": 1.5 * ess} if self.expands(campaign) else {}
 
-    def corrected(self, campaign: Campaign, draws: xr.DataTree, seed: int) -> xr.DataTree:
+    def corrected(
+        self, campaign: Campaign, draws: xr.DataTree, seed: int, ess: float
+    ) -> xr.DataTree:
         """Return draws of an expanded likelihood resampled for the exact one; others as they are.
 
         Parameters
@@ -234,10 +236,12 @@ class Uplift:
             Of the model, in ArviZ layout.
         seed
             Of the resampling.
+        ess
+            Effective draws of every parameter that are wanted.
         """
         if not self.expands(campaign):
             return draws
-        return corrected(draws, campaign, self.outcome_of(campaign), seed)
+        return corrected(draws, campaign, self.outcome_of(campaign), seed, ess)
 
 
 def _coords(campaign: Campaign) -> dict[str, Any]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
 import pytest
 import xarray as xr
 
 import bayes_mkt as bm
 from bayes_mkt.customers import hazard
+from bayes_mkt.customers.baseline import SPREADS
 from bayes_mkt.customers.centre import Coefficients
-from bayes_mkt.customers.expansion import Expansion
+from bayes_mkt.customers.expansion import Expansion, expansion, sampled, spell_rows
 from bayes_mkt.customers.spell_rows import Derivatives
 from bayes_mkt.customers.spells import Spells
 
@@ -40,8 +44,58 @@ def test_regressions_are_the_quadratic_form_where_markets_bend_the_wrong_way() -
 class _NoRows:
     """Rows whose likelihood is one."""
 
+    markets = 5
+
     def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
         return np.zeros(theta.shape[:2])
+
+
+@pytest.mark.parametrize(
+    ("options", "markets", "intervals", "features"),
+    [
+        ({}, 3, 8, True),
+        ({"markets": "none"}, 3, 8, True),
+        ({"markets": "level", "never": "market"}, 3, 8, False),
+        ({"never": "none"}, 3, 8, True),
+        ({"baseline": "hsgp"}, 3, 8, False),
+        ({}, 1, 8, True),
+        ({}, 3, 1, True),
+    ],
+)
+def test_graph_and_ratio_speak_of_the_same_coefficients(
+    options: dict[str, Any], markets: int, intervals: int, features: bool
+) -> None:
+    """At any point: what the graph adds to its density is the exact likelihood less the ratio."""
+    sim = bm.simulate.second_purchases(customers=600, markets=markets, seed=5)
+    columns = {**sim.columns, "intervals": intervals}
+    columns |= {} if features else {"profile": [], "basket": []}
+    data = bm.FirstPurchases.from_transactions(sim.frame, **columns)
+    spec = bm.SecondPurchase(effects="normal", likelihood="expanded", **options)
+    model = spec.build(data)
+    mean = pt.concatenate([rv.owner.inputs[2].ravel() for rv in model.observed_RVs])
+    seen = [model.rvs_to_values[rv].data.ravel() for rv in model.observed_RVs]
+    wanted = ("log_hazard", "effect", "never_level", "never_effect", *SPREADS)
+    names = [name for name in wanted if name in model.named_vars]
+    drawn = pm.draw([mean, *(model[n] for n in names)], draws=4, random_seed=1, mode="FAST_COMPILE")
+    dims = {n: model.named_vars_to_dims.get(n) or () for n in names}
+    posterior = xr.Dataset(
+        {
+            n: (("chain", "draw", *(dims[n] or (f"{n}_{i}" for i in range(v.ndim - 1)))), v[None])
+            for n, v in zip(names, drawn[1:], strict=True)
+        }
+    )
+    form, rows = expansion(spec, data), spell_rows(data, spec.never)
+    curve = posterior["log_hazard"].to_numpy()[0, :, 0]
+    draws = sampled(posterior, curve, rows.terms, form.deviations)
+    theta = draws.common[:, None] + draws.own @ form.deviations.T
+    exact = rows.log_likelihood(np.broadcast_to(theta, (4, rows.markets, theta.shape[2])))
+    graph = -0.5 * ((np.concatenate(seen) - drawn[0]) ** 2).sum(axis=1)
+    ratio = form.log_ratio(draws, rows)
+    assert np.isfinite(ratio).any()
+    np.testing.assert_allclose(ratio, exact.sum(axis=1) - graph, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(
+        theta[:, :, rows.terms.curve][:, -1], posterior["log_hazard"][0, :, -1]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +124,7 @@ def test_expanded_and_exact_likelihood_give_one_posterior(fits: dict[str, bm.Fit
     assert importance is not None
     assert importance.method == "expansion"
     assert 0 < importance.khat < 0.7
+    assert "effect" not in fits["expanded"].draws.attrs["sampled"]  # integrated out
     # The exact likelihood's model samples some variables by way of others.
     names = [str(name) for name in fits["expanded"].draws.attrs["free_variables"]]
     found, exact = (fits[name].summary(names) for name in ("expanded", "exact"))
@@ -136,7 +191,7 @@ def test_chains_that_disagree_are_not_weighted(fits: dict[str, bm.Fit], data: Sp
     apart = xr.DataArray(np.arange(fit.posterior.sizes["chain"]), dims="chain")
     moved = fit.posterior.assign(baseline_level=fit.posterior["baseline_level"] + apart)
     groups = {"/posterior": moved, "/sample_stats": fit.draws["sample_stats"].to_dataset()}
-    tree = fit.spec.corrected(data, xr.DataTree.from_dict(groups), seed=1)
+    tree = fit.spec.corrected(data, xr.DataTree.from_dict(groups), seed=1, ess=400)
     assert "khat" not in tree.attrs
     verdict = bm.diagnose(tree)
     assert not verdict.ok

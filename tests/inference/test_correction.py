@@ -31,7 +31,7 @@ def test_as_many_draws_are_weighed_as_the_verdict_asks_for(slope: float) -> None
         weighed.append(posterior["x"].size)
         return slope * posterior["x"].to_numpy().ravel()
 
-    found = corrected(drawn(), log_ratios, seed=1, weighed=600)
+    found = corrected(drawn(), log_ratios, seed=1, ess=400, weighed=600)
     verdict = diagnose(found)
     assert verdict.ok, verdict.verdict
     x = found["posterior"]["x"]
@@ -47,8 +47,21 @@ def test_as_many_draws_are_weighed_as_the_verdict_asks_for(slope: float) -> None
         assert weighed == [600]
 
 
+def test_the_ess_that_was_asked_for_counts() -> None:
+    found = corrected(drawn(), lambda posterior: np.zeros(posterior["x"].size), 1, 1500, 600)
+    verdict = diagnose(found)
+    assert min(verdict.min_ess_bulk, verdict.min_ess_tail) >= 1500
+
+
 def test_weights_that_cannot_be_relied_on_leave_the_draws_and_fail() -> None:
-    found = corrected(drawn(), lambda posterior: 4.0 * posterior["x"].to_numpy().ravel() ** 2, 1)
+    weighed = []
+
+    def log_ratios(posterior: xr.Dataset) -> np.ndarray:
+        weighed.append(posterior["x"].size)
+        return 4.0 * posterior["x"].to_numpy().ravel() ** 2
+
+    found = corrected(drawn(), log_ratios, seed=1, ess=400)
+    assert weighed == [1000]  # further ones would not help
     verdict = diagnose(found)
     assert not verdict.ok
     assert verdict.importance is not None
