@@ -37,10 +37,11 @@ def by_hand(data: Any, found: dict[str, np.ndarray]) -> float:
         rate = np.exp(found["linear_predictor"][cell] + found["log_hazard"][market]) / lengths
         never = found["never_probability"][cell] if "never_probability" in found else 0.0
         steps = np.exp(-np.repeat(rate, lengths.astype(int)))
-        alive = never + (1 - never) * np.concatenate([[1.0], np.cumprod(steps)])
+        waiting = (1 - never) * np.concatenate([[1.0], np.cumprod(steps)])
+        alive = never + waiting
         start, stop = int(rows["entry"][r]), int(rows["duration"][r])
         if int(rows["event"][r]):
-            likelihood = (alive[stop - 1] - alive[stop]) / alive[start]
+            likelihood = waiting[stop - 1] * (1 - steps[stop - 1]) / alive[start]
         else:
             likelihood = alive[stop] / alive[start]
         total += float(rows["count"][r]) * np.log(likelihood)
