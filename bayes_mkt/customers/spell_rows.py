@@ -137,10 +137,10 @@ class SpellRows:
     def log_likelihood(self, theta: Array) -> Array:
         """Return the log-likelihood (draw, market) at parameters (draw, market, parameter).
 
-        Terms of rows are in single precision, as thousands of passes are made: their sum over a
-        million rows errs by about 0.01.
+        What a customer adds is in single precision, as thousands of passes are made: the sum over a
+        million customers errs by about 0.01.
         """
-        names = ("design", "count", "part", "share", "log_length", "entry_part")
+        names = ("design", "part", "share", "log_length", "entry_part")
         single = replace(self, **{name: getattr(self, name).astype(np.float32) for name in names})
         parts = [theta[start : start + DRAWS] for start in range(0, len(theta), DRAWS)]
         with threads() as pool:

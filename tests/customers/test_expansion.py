@@ -152,6 +152,17 @@ def test_expanded_fits_answer_and_are_saved(
         bm.survival_loo(fit)
 
 
+def test_draws_of_an_expanded_likelihood_are_not_weighed_a_second_time(
+    fits: dict[str, bm.Fit], data: Spells
+) -> None:
+    again = bm.refit(fits["expanded"], data, seed=2, progress=False)
+    assert again.draws.attrs["refit"] == "warm start"
+    assert again.diagnostics.ok, again.diagnostics.verdict
+    found, before = again.summary(), fits["expanded"].summary()
+    error = np.hypot(found["mcse_mean"], before["mcse_mean"])
+    assert float((np.abs(found["mean"] - before["mean"]) / error).max()) < 5
+
+
 def test_many_rows_are_expanded_by_themselves(
     data: Spells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
