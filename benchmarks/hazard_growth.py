@@ -94,16 +94,22 @@ def _sizes(name: str, sizes: Sequence[int]) -> str:
 
 
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return nutpie's seconds over ours, drawn from its growth to ten times its largest size."""
+    """Return nutpie's seconds over ours: measured, and drawn to ten times nutpie's largest size."""
     peer = pd.DataFrame([r for r in rows if r["system"] == "nutpie"])
     if len(peer) < 2:
         return {}
+    measured = dict(zip(peer["customers"], peer["to_ess_400"], strict=True))
     reach = 10 * int(peer["customers"].max())
     ours = [r for r in rows if r["system"] == "bayes_mkt" and r["customers"] <= reach]
     own = [r for r in ours if "warm_seconds" in r]
     slope, level = np.polyfit(np.log(peer["customers"]), np.log(peer["to_ess_400"]), 1)
     found = {"nutpie_growth_exponent": float(slope)}
     for row in own:
+        if row["customers"] in measured:
+            found[f"nutpie_over_bayes_mkt_{row['customers']}"] = (
+                measured[row["customers"]] / row["warm_seconds"]
+            )
+            continue
         expected = float(np.exp(level + slope * np.log(row["customers"])))
         found[f"extrapolated_nutpie_over_bayes_mkt_{row['customers']}"] = (
             expected / row["warm_seconds"]
