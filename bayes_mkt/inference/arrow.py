@@ -58,7 +58,7 @@ class Arrow:
         return out.at[np.asarray(self.hubs, dtype=int)].set(hub)[: self.size]
 
 
-def split(coupled: np.ndarray) -> Arrow:
+def split(coupled: np.ndarray | csr_array, hubs: np.ndarray | None = None) -> Arrow:
     """Return hubs and blocks of a symmetric pattern, at the least cost of factorisation.
 
     The entries with the most neighbours are hubs; how many is tried out. Blocks are the
@@ -68,21 +68,44 @@ def split(coupled: np.ndarray) -> Arrow:
     ----------
     coupled
         (size, size) bool: which entries meet in the quadratic form.
+    hubs
+        Entries that are hubs in any case, whose rows of `coupled` aren't looked at.
     """
-    size = len(coupled)
-    degree = coupled.sum(axis=1)
+    graph = csr_array(coupled)
+    size = graph.shape[0]
+    sure = np.zeros(size, dtype=bool)
+    sure[[] if hubs is None else hubs] = True
+    degree = np.asarray(graph.sum(axis=1)).ravel()
     best: tuple[float, np.ndarray, np.ndarray] | None = None
-    for least in [*np.unique(degree), size + 1]:
-        rest = np.flatnonzero(degree < least)
-        hubs = np.flatnonzero(degree >= least)
-        count, label = connected_components(csr_array(coupled[np.ix_(rest, rest)]), directed=False)
+    for least in [*np.unique(degree[~sure]), size + 1]:
+        hub = sure | (degree >= least)
+        rest, chosen = np.flatnonzero(~hub), np.flatnonzero(hub)
+        count, label = connected_components(graph[rest][:, rest], directed=False)
         largest = int(np.bincount(label).max()) if count else 0
-        cost = len(hubs) ** 3 + count * (largest**3 + largest**2 * len(hubs) + len(hubs) ** 2)
+        cost = len(chosen) ** 3 + count * (largest**3 + largest**2 * len(chosen) + len(chosen) ** 2)
         if best is None or cost < best[0]:
-            best = (cost, hubs, np.stack([rest, label]))
+            best = (cost, chosen, np.stack([rest, label]))
     assert best is not None
-    _, hubs, (rest, label) = best
+    _, chosen, (rest, label) = best
     members = [rest[label == k] for k in range(label.max() + 1 if label.size else 0)]
+    return _arrow(chosen, members, size)
+
+
+def packed(arrow: Arrow) -> Arrow:
+    """Return an arrow whose small blocks are put together up to the size of the largest one."""
+    blocks = [[i for i in block if i < arrow.size] for block in arrow.blocks]
+    width = max((len(block) for block in blocks), default=0)
+    together: list[list[int]] = []
+    for block in sorted(blocks, key=len, reverse=True):
+        if together and len(together[-1]) + len(block) <= width:
+            together[-1].extend(block)
+        else:
+            together.append(list(block))
+    return _arrow(np.asarray(arrow.hubs), [np.asarray(block) for block in together], arrow.size)
+
+
+def _arrow(hubs: np.ndarray, members: list[np.ndarray], size: int) -> Arrow:
+    """Return an arrow of hubs and the members of its blocks, filled up to equal size."""
     width = max((len(m) for m in members), default=0)
     blocks = tuple(tuple(np.pad(m, (0, width - len(m)), constant_values=size)) for m in members)
     plain = tuple(tuple(int(i) for i in block) for block in blocks)

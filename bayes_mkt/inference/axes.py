@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayes_mkt.inference.metric import AlongAxes
+
 RATIO = 9.0
 COUNTS = (0, 16, 64, 256, 1024)
 
 
-def axes_of(
-    hessian: np.ndarray, unit: np.ndarray, count: int | None = None
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Return scale, axes and stretch of the Gaussian with a precision matrix.
+def axes_of(hessian: np.ndarray, unit: np.ndarray, count: int | None = None) -> AlongAxes:
+    """Return the metric of the Gaussian with a precision matrix.
 
     In units of `unit`, the precision has eigenvalues, the most of which lie in some interval
     [a, 9 a]; these are all taken as 3 a, which costs a sampler at most three times the steps. The
@@ -26,11 +26,6 @@ def axes_of(
         (size,), the SD of each variable or ones, for what is known of them.
     count
         Number of axes; None takes as many as needed, rounded up, so that few numbers occur.
-
-    Returns
-    -------
-    scale, axes, stretch
-        As in `Tuning`; no axes where none are needed.
     """
     size = unit.size
     diagonal = np.abs(np.diag(hessian)) * unit**2
@@ -48,6 +43,6 @@ def axes_of(
     count = min(count, size)
     scale = unit / np.sqrt(middle)
     if not count:
-        return scale, None, None
+        return AlongAxes.plain(scale)
     chosen = np.argsort(-np.abs(np.log(values / middle)), kind="stable")[:count]
-    return scale, vectors[:, chosen], np.sqrt(middle / values[chosen])
+    return AlongAxes(scale, vectors[:, chosen], np.sqrt(middle / values[chosen]))

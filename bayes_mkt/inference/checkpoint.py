@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 
 from bayes_mkt.errors import SpecError
+from bayes_mkt.inference.metric import AlongAxes, Dense, InBlocks
 from bayes_mkt.inference.run import State
 from bayes_mkt.inference.store import Files, Folder
 from bayes_mkt.inference.warmup import Tuning
 
 ABOUT, STATE = "about.json", "state.npz"
 FRESH = ".new"
-FORMAT = 2
-CLASSES = {kind.__name__: kind for kind in (State, Tuning)}
+FORMAT = 3
+CLASSES = {kind.__name__: kind for kind in (State, Tuning, Dense, AlongAxes, InBlocks)}
 TOLERANCE = 1e-6
 
 

@@ -9,14 +9,16 @@ drawn anew under the second: weights in the few dimensions that are left are far
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from bayes_mkt import seeds
+from bayes_mkt.inference.blocks import spanned
 from bayes_mkt.inference.collect import LOG_DENSITY
-from bayes_mkt.inference.density import Density, Layout
+from bayes_mkt.inference.density import Density, Layout, gradient_of
 from bayes_mkt.inference.evaluate import (
     log_densities,
     prepare_log_densities,
@@ -24,9 +26,11 @@ from bayes_mkt.inference.evaluate import (
     stored_values,
 )
 from bayes_mkt.inference.layout import flat_draws, layout_of_draws
+from bayes_mkt.inference.metric import unit
 from bayes_mkt.inference.prepared import marginal
 from bayes_mkt.inference.psis import Importance, effective_size, resampled, smoothed
 from bayes_mkt.inference.run import State
+from bayes_mkt.inference.start import blocks_near
 from bayes_mkt.inference.warmup import MAX_DENSE, MAX_REACH, Tuning, learn
 
 if TYPE_CHECKING:
@@ -176,8 +180,9 @@ def start_from(draws: xr.DataTree, seed: int) -> Start:
     """Return the start of a run from draws of a similar posterior.
 
     Chains start at draws picked at random; the scale is that of all draws together, in the
-    coordinates in which the new run moves, and step size and length of trajectories are those of
-    the old run, where it kept them.
+    coordinates in which the new run moves (beyond `MAX_DENSE` dimensions, and where the posterior
+    falls into blocks, that of draws and curvature together), and step size and length of
+    trajectories are those of the old run, where it kept them.
 
     Parameters
     ----------
@@ -197,14 +202,17 @@ def start_from(draws: xr.DataTree, seed: int) -> Start:
         flat = flat[np.flatnonzero(fine)[np.cumsum(fine) - 1]]
         density, moved = density.reformed(flat.reshape(*sizes, -1))
         size = moved.shape[-1]
-        unit = np.eye(size) if size <= MAX_DENSE else np.ones(size)
-        first = Tuning(unit, *_pace(statistics))
+        first = Tuning(unit(size, MAX_DENSE), *_pace(statistics))
         tuning = learn(first, moved, moved, first.step_size, final=False)
         rng = seeds.generator(seed, "initial positions")
         order = rng.permutation(len(flat))
         pool = moved.reshape(-1, size)[order[: max(50, 2 * chains)]]
         possible = pool[np.isfinite(log_densities(density, pool))]
         starts = np.resize(possible if len(possible) else pool, (chains, size))
+        if size > MAX_DENSE:
+            found = blocks_near(gradient_of(density), starts, rng)
+            if found is not None:
+                tuning = replace(tuning, metric=spanned(found, moved.reshape(-1, size)))
         return State(starts, tuning, density.forms)
 
     return start

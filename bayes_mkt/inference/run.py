@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from bayes_mkt.inference import warmup as adaptation
 from bayes_mkt.inference.density import Density, Forms, gradient_of
 from bayes_mkt.inference.kernels import Info, Kernel
-from bayes_mkt.inference.metric import Metric, metric_of, pulled, stretched, whitened
+from bayes_mkt.inference.metric import Dense, Metric, stretched
 from bayes_mkt.inference.programs import Compiled, compiling
 from bayes_mkt.inference.runtime import CHAIN_AXIS, chain_mesh
 from bayes_mkt.inference.warmup import Tuning
@@ -231,11 +231,11 @@ def prepare_run(
 ) -> None:
     """Begin to compile what `run` needs, while something else is done.
 
-    In many dimensions it depends on the curvature how many axes are stretched, and so the program.
+    In many dimensions the form of the metric depends on the curvature, and so does the program.
     """
     size = density.start.size
     if size <= adaptation.MAX_DENSE:
-        _program(density, chains, Tuning(np.eye(size)), kernel, target_accept)
+        _program(density, chains, Tuning(Dense(np.eye(size))), kernel, target_accept)
 
 
 def _program(
@@ -264,7 +264,7 @@ def _orders(state: State, adapt: bool, count: int) -> Orders:
         longest = min(longest, FIRST_LENGTH << (state.done // CHUNK))
     tuning = state.tuning
     return Orders(
-        metric=metric_of(tuning),
+        metric=tuning.metric,
         step_size=np.asarray(tuning.step_size),
         longest=np.asarray(longest),
         adapt=np.asarray(adapt),
@@ -310,8 +310,8 @@ def _compiled(
             record = record.at[i].set(_stats(states.logdensity, info, size_used))
             return states, adapting, refusals, positions.at[i].set(states.position), record
 
-        at_rest = jax.vmap(partial(whitened, orders.metric))(carry.position)
-        slopes = jax.vmap(partial(pulled, orders.metric))(carry.slope)
+        at_rest = jax.vmap(orders.metric.whitened)(carry.position)
+        slopes = jax.vmap(orders.metric.pulled)(carry.slope)
         begun = (
             jax.vmap(init)(at_rest, carry.value, slopes),
             step_begin(orders.step_size)._replace(mu=jnp.log(orders.step_size)),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
+from bayes_mkt.inference.axes import axes_of
+from bayes_mkt.inference.blocks import block_curvature, metric_in_blocks
 from bayes_mkt.inference.density import Density, gradient_of
+from bayes_mkt.inference.metric import Dense, InBlocks, Metric, unit
 from bayes_mkt.inference.mode import (
     Gradient,
     climb,
@@ -16,11 +18,13 @@ from bayes_mkt.inference.mode import (
     curvature_diagonal,
     curvature_scale,
 )
+from bayes_mkt.inference.pattern import arrow_in
 from bayes_mkt.inference.run import State
 from bayes_mkt.inference.warmup import MAX_DENSE, Tuning
 
 DEPTH = 10.0
 CLIMBS = (50, 100)
+WIDEST = 1e3
 FALL = 3.0  # of a spread, in units of its logarithm
 
 
@@ -52,13 +56,13 @@ def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> Sta
         tops, values = _climb_near(gradient, starts, density.scales, rng)
     else:
         tops, values = _climb_far(gradient, starts, density.scales, rng)
-    tuning = _curved(gradient, tops[int(np.argmax(values))], chains)
-    if tuning is None:
-        tuning = Tuning(np.eye(size) if size <= MAX_DENSE else np.ones(size))
+    metric = _curved(gradient, tops[int(np.argmax(values))], chains, rng)
+    if metric is None:
+        tuning = Tuning(unit(size, MAX_DENSE))
     else:
-        starts = _plausible(gradient, tops, values, tuning, rng)
+        starts = _plausible(gradient, tops, values, metric, rng)
         # Beskos et al. (2013): what keeps the acceptance of a trajectory falls with the size so.
-        tuning = replace(tuning, step_size=size**-0.25)
+        tuning = Tuning(metric, step_size=size**-0.25)
     return State(starts, tuning, density.forms, gradients=count)
 
 
@@ -115,25 +119,42 @@ def _in_units(
     return value, slope * unit
 
 
-def _curved(gradient: Gradient, best: np.ndarray, chains: int) -> Tuning | None:
-    """Return the tuning of the Gaussian with the curvature at a point; None if it has none."""
+def _curved(
+    gradient: Gradient, best: np.ndarray, chains: int, rng: np.random.Generator
+) -> Metric | None:
+    """Return the metric of the Gaussian with the curvature at a point; None if it has none."""
     if best.size <= MAX_DENSE:
         scale = curvature_scale(gradient, best, chains)
-        return None if scale is None else Tuning(scale)
+        return None if scale is None else Dense(scale)
+    found = blocks_near(gradient, np.repeat(best[None], chains, axis=0), rng)
+    if found is not None:
+        return found
     hessian = curvature(gradient, best, chains)
-    unit = np.ones(best.size)
-    return None if hessian is None else Tuning(unit).along_axes(hessian, unit)
+    return None if hessian is None else axes_of(hessian, np.ones(best.size))
+
+
+def blocks_near(
+    gradient: Gradient, points: np.ndarray, rng: np.random.Generator
+) -> InBlocks | None:
+    """Return the metric in blocks of the mean curvature at points (chain, size); None without."""
+    chains = len(points)
+    curve = np.abs(curvature_diagonal(gradient, points[0], chains, rng))
+    known = np.where(np.isfinite(curve) & (curve > 0), curve, 1.0) ** -0.5
+    known = np.minimum(known, WIDEST * (1.0 + np.abs(points[0])))
+    arrow, _ = arrow_in(gradient, points[0], known, chains, rng)
+    whole = None if arrow is None else block_curvature(gradient, points, arrow)
+    return None if arrow is None or whole is None else metric_in_blocks(whole, arrow)
 
 
 def _plausible(
     gradient: Gradient,
     tops: np.ndarray,
     values: np.ndarray,
-    tuning: Tuning,
+    metric: Metric,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Return a draw around each of `tops`, or that itself where the draw isn't plausible."""
-    points = tops + tuning.stretched(rng.normal(size=tops.shape))
+    points = tops + np.asarray(metric.stretched(rng.normal(size=tops.shape)))
     value, slope = gradient(points)
     # A draw of a normal lies size / 2 below its top on average. One that lies far deeper shows that
     # the density isn't normal there: too steep a place for any step size, where a chain would stay.

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayes_mkt.inference.axes import axes_of
+from bayes_mkt.inference.blocks import refreshed
 from bayes_mkt.inference.fisher import fisher_covariance
+from bayes_mkt.inference.metric import AlongAxes, Dense, InBlocks, Metric
 from bayes_mkt.inference.mode import Gradient, curvature
 
 MAX_DENSE = 200
@@ -28,45 +30,18 @@ class Tuning:
 
     Attributes
     ----------
-    scale
-        x = scale u makes the posterior of u roughly standard normal: a lower triangle
-        (size, size), or a diagonal (size,) beyond `MAX_DENSE` dimensions.
-    axes, stretch
-        (size, axis) and (axis,): with a diagonal, x = scale (u + axes (stretch - 1) axes' u)
-        stretches some orthonormal directions; None stretches none.
+    metric
+        x = scale u makes the posterior of u roughly standard normal: `Dense` up to `MAX_DENSE`
+        dimensions, beyond it `InBlocks` where the posterior falls into blocks, else `AlongAxes`.
     step_size
         Of the leapfrog integrator, on u.
     reach
         Longest trajectory in units of pi: a standard normal turns back after pi.
     """
 
-    scale: np.ndarray
+    metric: Metric
     step_size: float = 0.1
     reach: float = 1.0
-    axes: np.ndarray | None = None
-    stretch: np.ndarray | None = None
-
-    def stretched(self, u: np.ndarray) -> np.ndarray:
-        """Return x (..., size) of u."""
-        if self.scale.ndim == 2:
-            return np.asarray(u @ self.scale.T)
-        if self.axes is not None and self.stretch is not None:
-            u = u + ((u @ self.axes) * (self.stretch - 1.0)) @ self.axes.T
-        return np.asarray(u * self.scale)
-
-    def pulled(self, slope: np.ndarray) -> np.ndarray:
-        """Return the gradient (..., size) in u of a gradient in x."""
-        if self.scale.ndim == 2:
-            return np.asarray(slope @ self.scale)
-        slope = slope * self.scale
-        if self.axes is not None and self.stretch is not None:
-            slope = slope + ((slope @ self.axes) * (self.stretch - 1.0)) @ self.axes.T
-        return np.asarray(slope)
-
-    def along_axes(self, hessian: np.ndarray, unit: np.ndarray, count: int | None = None) -> Tuning:
-        """Return the tuning of a Gaussian with a precision matrix; see `axes_of`."""
-        scale, axes, stretch = axes_of(hessian, unit, count)
-        return replace(self, scale=scale, axes=axes, stretch=stretch)
 
     @property
     def longest(self) -> int:
@@ -75,21 +50,27 @@ class Tuning:
 
 
 def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> tuple[Tuning, int]:
-    """Return the tuning with axes of where the chains are, and how many gradients that took.
+    """Return the tuning with a metric of where the chains are, and how many gradients that took.
 
     Parameters
     ----------
     tuning
-        With axes; their number stays.
+        With blocks, or with axes; their number stays.
     draws
         (chain, draw, size), recent draws of all chains.
     gradient
         Points (chain, size) to log-densities and gradients.
     """
+    metric = tuning.metric
     chains, _, size = draws.shape
     flat = draws.reshape(-1, size)
     sd = flat.std(axis=0)
-    if tuning.axes is None or not np.isfinite(sd).all() or (sd <= 0).any():
+    if not np.isfinite(sd).all() or (sd <= 0).any():
+        return tuning, 0
+    if isinstance(metric, InBlocks):
+        found, asked = refreshed(metric, draws, gradient)
+        return replace(tuning, metric=found), asked
+    if isinstance(metric, Dense) or not metric.axes.shape[1]:
         return tuning, 0
     hessian = curvature(gradient, flat.mean(axis=0), chains)
     if hessian is None:
@@ -102,7 +83,7 @@ def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> tuple[T
         return tuning, asked
     covariance = fisher_covariance(hessian * sd[:, None] * sd, some / sd, slopes * sd)
     precision = np.linalg.inv(covariance) / sd[:, None] / sd
-    return tuning.along_axes(precision, sd, tuning.axes.shape[1]), asked
+    return replace(tuning, metric=axes_of(precision, sd, metric.axes.shape[1])), asked
 
 
 def learn(
@@ -133,12 +114,12 @@ def learn(
     """
     if final:
         return replace(tuning, step_size=step_size)
-    scale = tuning.scale
-    if tuning.axes is None:
-        learnt = _scale(draws, dense=scale.ndim == 2)
+    metric = tuning.metric
+    if isinstance(metric, Dense) or (isinstance(metric, AlongAxes) and not metric.axes.shape[1]):
+        learnt = _scale(draws, dense=isinstance(metric, Dense))
         if learnt is None:
             return replace(tuning, step_size=step_size)
-        scale = learnt
+        metric = learnt
     # Slowness of trajectories that were kept short says nothing of those to come.
     slowest = QUICK if capped else _autocorrelation(lesson)
     reach = tuning.reach
@@ -146,7 +127,7 @@ def learn(
         reach = min(2.0 * reach, MAX_REACH)
     elif slowest < QUICK:
         reach = max(0.5 * reach, 1.0)
-    return replace(tuning, scale=scale, step_size=step_size, reach=reach)
+    return replace(tuning, metric=metric, step_size=step_size, reach=reach)
 
 
 def settled(lesson: np.ndarray) -> bool:
@@ -154,7 +135,7 @@ def settled(lesson: np.ndarray) -> bool:
     return _autocorrelation(lesson) <= SLOW
 
 
-def _scale(draws: np.ndarray, *, dense: bool) -> np.ndarray | None:
+def _scale(draws: np.ndarray, *, dense: bool) -> Metric | None:
     """Return the scale of pooled draws, shrunk towards their diagonal; None if degenerate."""
     chains, length, size = draws.shape
     flat = draws.reshape(-1, size)
@@ -162,13 +143,13 @@ def _scale(draws: np.ndarray, *, dense: bool) -> np.ndarray | None:
     if not np.isfinite(sd).all() or (sd <= 0).any():
         return None
     if not dense:
-        return sd
+        return AlongAxes.plain(sd)
     count = chains * length
     correlation = np.atleast_2d(np.corrcoef(flat, rowvar=False))
     # Draws are autocorrelated: about one in five counts.
     weight = count / (count + 5.0 * size)
     shrunk = weight * correlation + (1.0 - weight) * np.eye(size)
-    return sd[:, None] * np.linalg.cholesky(shrunk)
+    return Dense(sd[:, None] * np.linalg.cholesky(shrunk))
 
 
 def _autocorrelation(draws: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import pytest
 
 import bayes_mkt as bm
 from bayes_mkt.inference.axes import COUNTS, RATIO, axes_of
+from bayes_mkt.inference.metric import AlongAxes
 from bayes_mkt.inference.warmup import MAX_DENSE, Tuning, look_again
 
 SIZE = MAX_DENSE + 20
@@ -26,19 +27,16 @@ def precision(extreme: int, seed: int = 1) -> np.ndarray:
 @pytest.mark.parametrize("extreme", [0, 5, 40])
 def test_the_scale_makes_the_precision_nearly_one(extreme: int) -> None:
     hessian = precision(extreme)
-    scale, axes, stretch = axes_of(hessian, np.ones(SIZE))
-    tuning = Tuning(scale, axes=axes, stretch=stretch)
-    root = tuning.stretched(np.eye(SIZE))  # rows are images of unit vectors
+    metric = axes_of(hessian, np.ones(SIZE))
+    root = metric.stretched(np.eye(SIZE))  # rows are images of unit vectors
     values = np.linalg.eigvalsh(root @ hessian @ root.T)
     assert values.min() > 0.99 / np.sqrt(RATIO)
     assert values.max() < 1.01 * np.sqrt(RATIO)
-    assert (0 if axes is None else axes.shape[1]) in COUNTS
+    assert metric.axes.shape[1] in COUNTS
 
 
 def test_the_number_of_axes_can_be_given() -> None:
-    _, axes, stretch = axes_of(precision(0), np.ones(SIZE), 7)
-    assert axes is not None
-    assert stretch is not None
+    axes = axes_of(precision(0), np.ones(SIZE), 7).axes
     assert axes.shape == (SIZE, 7)
     np.testing.assert_allclose(axes.T @ axes, np.eye(7), atol=1e-10)
 
@@ -52,10 +50,10 @@ def test_axes_are_looked_for_where_the_chains_are() -> None:
     def gradient(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return -0.5 * ((x @ inverse) * x).sum(axis=1), -x @ inverse
 
-    before = Tuning(np.ones(SIZE), axes=np.eye(SIZE)[:, :64], stretch=np.ones(64))
+    before = Tuning(AlongAxes(np.ones(SIZE), np.eye(SIZE)[:, :64], np.ones(64)))
     found, asked = look_again(before, draws, gradient)
     assert asked == 2 * SIZE + 400
-    root = found.stretched(np.eye(SIZE))
+    root = found.metric.stretched(np.eye(SIZE))
     values = np.linalg.eigvalsh(root @ inverse @ root.T)
     assert values.max() / values.min() < 1.05 * RATIO
 

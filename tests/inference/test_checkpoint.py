@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import xarray as xr
 
 import bayes_mkt as bm
 from bayes_mkt.inference import checkpoint, session
+from bayes_mkt.inference.metric import AlongAxes, Dense, InBlocks, Metric
 from bayes_mkt.inference.run import State
 from bayes_mkt.inference.warmup import Tuning
 from tests.inference import runs
@@ -259,9 +261,21 @@ def test_a_checkpoint_is_a_path(normal: Callable[..., pm.Model], value: Any) -> 
         bm.sample(normal(), seed=1, checkpoint=value)
 
 
-def test_a_state_is_read_back_bit_for_bit(tmp_path: Path) -> None:
+PLACES = np.array([[0, 1]])
+METRICS: tuple[Metric, ...] = (
+    Dense(np.random.default_rng(1).normal(size=(3, 3))),
+    AlongAxes.plain(np.array([0.1, 0.2, 0.3])),
+    InBlocks(
+        np.ones((1, 2, 2)), np.ones((1, 2, 2)), np.ones((1, 2, 1)), np.ones((1, 1)),
+        np.ones((1, 1)), PLACES, np.array([2]), np.arange(3),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_state_is_read_back_bit_for_bit(tmp_path: Path, metric: Metric) -> None:
     rng = np.random.default_rng(1)
-    tuning = Tuning(rng.normal(size=(3, 3)), 0.1 + 0.2, 1 / 3)
+    tuning = Tuning(metric, 0.1 + 0.2, 1 / 3)
     state = State(
         rng.normal(size=(2, 3)), tuning, (rng.normal(size=4), np.empty(0)), 350, 300, 10**12
     )
@@ -274,7 +288,11 @@ def test_a_state_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     read, progress = found
     assert progress == told
     np.testing.assert_array_equal(read.positions, state.positions)
-    np.testing.assert_array_equal(read.tuning.scale, tuning.scale)
+    assert type(read.tuning.metric) is type(metric)
+    for field in fields(metric):
+        one, other = getattr(read.tuning.metric, field.name), getattr(metric, field.name)
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
     for one, other in zip(read.forms, state.forms, strict=True):
         np.testing.assert_array_equal(one, other)
     assert (read.tuning.step_size, read.tuning.reach) == (tuning.step_size, tuning.reach)

@@ -87,7 +87,7 @@ def test_wide_posteriors_begin_with_the_spread_where_it_was() -> None:
     level = density.layout.place("level")[0]
     assert abs(state.positions[:, level] - 2.0).max() < 0.5
     assert state.gradients > 0
-    assert state.tuning.scale.shape == (density.start.size,)
+    assert state.tuning.metric.size == density.start.size
 
 
 def test_no_chain_begins_where_the_spread_of_well_known_effects_is_nothing() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bayes_mkt.inference import kernels
 from bayes_mkt.inference.density import Density, Forms, Layout
+from bayes_mkt.inference.metric import Dense
 from bayes_mkt.inference.run import State, run
 from bayes_mkt.inference.warmup import QUICK, SLOW, Tuning, _autocorrelation, learn, settled
 
@@ -28,7 +29,7 @@ def chains(rho: float, seed: int = 1, size: int = 3) -> np.ndarray:
 
 
 def reach(draws: np.ndarray, before: float = 2.0, *, capped: bool = False) -> float:
-    tuning = Tuning(np.ones(draws.shape[2]), 0.1, before)
+    tuning = Tuning(Dense(np.eye(draws.shape[2])), 0.1, before)
     return learn(tuning, draws, draws, 0.1, final=False, capped=capped).reach
 
 
@@ -74,7 +75,7 @@ def test_how_the_chains_arrived_teaches_no_form() -> None:
     density = Density(
         Layout(("x",), ((SIZE,),)), _log_density, ((), ()), np.zeros(SIZE), None, reform
     )
-    state = State(np.full((CHAINS, SIZE), 300.0), Tuning(np.eye(SIZE), 0.5))
+    state = State(np.full((CHAINS, SIZE), 300.0), Tuning(Dense(np.eye(SIZE)), 0.5))
     key = jax.random.key(1)
     options = {"warmup": 300, "most": 300, "limit": 100, "target_accept": 0.9}
     chunks = run(density, state, kernel=kernels.hmc, key=key, **options)
