@@ -37,7 +37,7 @@ def measure(*, seed: int = 1, data: Path | None = None, note: str = "") -> None:
     past = log.until(np.datetime64(log.end, "D") - SPEC.horizon)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.ConvergenceWarning)  # the verdict is kept
-        fit = bm.fit(SPEC, past, seed=seed, draws=200, progress=False)
+        fit = bm.fit(SPEC, past, seed=seed, progress=False)
     rows: list[dict[str, Any]] = []
     for covered in (0.0, 0.5, 0.9):
         found = bm.recommendation_frontier(
