@@ -17,9 +17,13 @@ from bayes_mkt.inference.metric import InBlocks
 from bayes_mkt.inference.mode import Gradient
 
 WIDTH = 1e-5
-FLOOR = 1e-8
-# No direction is taken to be longer or shorter by more than this than curvature says.
+# Of the eigenvalues of a block whose diagonal is one, and of the diagonal itself: where there is as
+# good as no curvature, the length is one until draws say more.
+FLOOR, FLAT = 1e-6, 1e-12
+# Lengths by curvature and by draws that differ by more than this aren't averaged.
 MOST = 4.0
+# Draws that are looked at, and how many at a time.
+DRAWS, BATCH = 2000, 100
 # Draws are autocorrelated: about one in so many counts.
 COUNTS = 5.0
 
@@ -148,18 +152,18 @@ def spanned(metric: InBlocks, draws: np.ndarray) -> InBlocks:
     draws
         (draw, size).
     """
-    u = np.asarray(metric.whitened(draws - draws.mean(axis=0)))
+    some = draws[:: max(1, len(draws) // DRAWS)]
+    some = some - some.mean(axis=0)
+    u = np.concatenate([metric.whitened(some[i : i + BATCH]) for i in range(0, len(some), BATCH)])
     hub = u[:, metric.hubs]
     weight = len(u) / (len(u) + COUNTS * hub.shape[1])
     covariance = weight * (hub.T @ hub / len(u)) + (1.0 - weight) * np.eye(hub.shape[1])
     values, vectors = np.linalg.eigh(covariance)
-    # The geometric mean with the identity has the root for its eigenvalues, and SDs of that root.
-    longer = np.clip(values, MOST**-2, MOST**2) ** 0.25
+    longer = _longer(np.sqrt(np.maximum(values, 0.0)))
     change, undone = (vectors * longer) @ vectors.T, (vectors / longer) @ vectors.T
-    spread = np.clip(u.std(axis=0), 1.0 / MOST, MOST) ** 0.5
     flat = np.ones(metric.places.size)
     local = np.flatnonzero(metric.order < flat.size)
-    flat[metric.order[local]] = spread[local]
+    flat[metric.order[local]] = _longer(u.std(axis=0))[local]
     stretch = flat.reshape(metric.places.shape)
     return replace(
         metric,
@@ -170,11 +174,26 @@ def spanned(metric: InBlocks, draws: np.ndarray) -> InBlocks:
     )
 
 
+def _longer(spread: np.ndarray) -> np.ndarray:
+    """Return the lengths of directions that have length 1 by curvature and an SD by draws.
+
+    Their geometric mean; where they differ much, what is at most a factor of two from the draws':
+    the density isn't normal there, or as good as flat where the curvature was taken.
+    """
+    spread = np.maximum(spread, np.sqrt(FLOOR) / MOST)
+    between = np.clip(spread, 1.0 / MOST, MOST)
+    return np.asarray(spread / np.sqrt(between))
+
+
 def _roots(precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return lower triangles L with L L' the inverses of matrices (..., n, n), and L's inverses."""
     diagonal = np.abs(np.diagonal(precision, axis1=-2, axis2=-1))
-    unit = np.where(diagonal > 0, diagonal, 1.0) ** -0.5
-    values, vectors = np.linalg.eigh(precision * unit[..., :, None] * unit[..., None, :])
+    flat = diagonal <= FLAT
+    unit = np.where(flat, 1.0, diagonal) ** -0.5
+    # What doesn't curve by itself is taken for a unit normal that meets nothing.
+    alone = flat[..., :, None] | flat[..., None, :]
+    scaled = np.where(alone, 0.0, precision * unit[..., :, None] * unit[..., None, :])
+    values, vectors = np.linalg.eigh(scaled + flat[..., :, None] * np.eye(flat.shape[-1]))
     lengths = np.maximum(np.abs(values), FLOOR) ** -0.5
     upper = np.linalg.qr((vectors * lengths[..., None, :]).swapaxes(-1, -2), mode="r")
     upper = upper * np.sign(np.diagonal(upper, axis1=-2, axis2=-1))[..., :, None]

@@ -159,7 +159,8 @@ class InBlocks:
         return (hub @ self._flat_slopes().T).reshape(*hub.shape[:-1], *self.places.shape)
 
     def _flat_slopes(self) -> Any:
-        return self.slopes.reshape(-1, self.slopes.shape[-1])
+        blocks, places, hubs = self.slopes.shape
+        return self.slopes.reshape(blocks * places, hubs)
 
     def _joined(self, local: Any, hub: Any) -> Any:
         flat = local.reshape(*local.shape[:-2], -1)

@@ -20,17 +20,19 @@ FEW = 800  # variables, which are moved one by one
 STEP, CHANGED = 1e-3, 1e-4
 PROBES, ONE_IN = 160, 256
 MOST_DEGREE = 160
-HUB = 3.0
+HUB, LEAST_HUB = 3.0, 24.0
 ROUND, MOST_ROUNDS, SAME = 320, 8, 0.98
 ROWS = 2000
+# Beyond these it would take longer, and more memory, than blocks are worth.
+MOST_SIZE, MOST_PAIRS = 50_000, 50_000_000
 # An arrow is of use where whitening takes no more products than so many for each variable.
 PRODUCTS, MOST_HUBS = 256, 400
 
 
 def arrow_in(
     gradient: Gradient, point: np.ndarray, unit: np.ndarray, chains: int, rng: np.random.Generator
-) -> tuple[Arrow | None, int]:
-    """Return blocks and hubs of a density, and the gradients it took; None where it has none.
+) -> Arrow | None:
+    """Return blocks and hubs of a density; None where it has none.
 
     Parameters
     ----------
@@ -52,18 +54,20 @@ def arrow_in(
         coupled = csr_array(probing.changed(np.eye(size, dtype=bool)))
         coupled = coupled.maximum(coupled.T)
     else:
+        if size > MOST_SIZE:
+            return None
         degree = _degrees(probing, rng)
         if not np.median(degree) <= MOST_DEGREE:
-            return None, probing.asked
-        hubs = np.flatnonzero(degree > HUB * np.median(degree) + PROBES / ONE_IN)
+            return None
+        hubs = np.flatnonzero(degree > max(HUB * np.median(degree), LEAST_HUB))
         if len(hubs) > MOST_HUBS:
-            return None, probing.asked
+            return None
         found = _meeting(probing, np.setdiff1d(np.arange(size), hubs), rng)
         if found is None:
-            return None, probing.asked
+            return None
         coupled = found
     arrow = packed(split(coupled, hubs))
-    return (arrow if _useful(arrow) else None), probing.asked
+    return arrow if _useful(arrow) else None
 
 
 def _useful(arrow: Arrow) -> bool:
@@ -75,13 +79,7 @@ def _useful(arrow: Arrow) -> bool:
 
 
 class _Probing:
-    """Moves entries together, and says whose slopes change.
-
-    Attributes
-    ----------
-    asked
-        Gradients so far.
-    """
+    """Moves entries together, and says whose slopes change."""
 
     def __init__(
         self, gradient: Gradient, point: np.ndarray, unit: np.ndarray, chains: int
@@ -89,7 +87,6 @@ class _Probing:
         self._gradient, self._chains, self._unit = gradient, chains, unit
         self._points = np.repeat(point[None], chains, axis=0)
         self._slope = gradient(self._points)[1]
-        self.asked = chains
         self.size = point.size
 
     def changed(self, moved: np.ndarray) -> np.ndarray:
@@ -102,7 +99,6 @@ class _Probing:
             change = np.abs(self._gradient(self._points + shift)[1] - self._slope) * self._unit
             # What isn't finite is taken for a change: it can't be ruled out.
             out[first : first + self._chains] = ~(change[: len(rows)] <= CHANGED * STEP)
-            self.asked += self._chains
         return out
 
 
@@ -123,34 +119,49 @@ def _meeting(probing: _Probing, rest: np.ndarray, rng: np.random.Generator) -> c
 
     Rounds of probes go on until one rules out hardly any pairs.
     """
-    moved = np.zeros((0, len(rest)), dtype=bool)
-    still = np.zeros((0, len(rest)), dtype=bool)
-    before, one_in = np.inf, 32.0
+    pairs: csr_array | None = None
+    one_in = 32.0
     for _ in range(MOST_ROUNDS):
-        more = rng.random((ROUND, len(rest))) < 1.0 / one_in
+        moved = rng.random((ROUND, len(rest))) < 1.0 / one_in
         whole = np.zeros((ROUND, probing.size), dtype=bool)
-        whole[:, rest] = more
-        unchanged = ~probing.changed(whole)[:, rest]
-        moved, still = np.concatenate([moved, more]), np.concatenate([still, unchanged])
-        pairs = _possible(moved, still)
-        if pairs.nnz >= SAME * before:
+        whole[:, rest] = moved
+        still = ~probing.changed(whole)[:, rest]
+        before = pairs
+        pairs = _possible(moved, still) if before is None else _left(before, moved, still)
+        if pairs is None:
+            return None
+        if before is not None and pairs.nnz >= SAME * before.nnz:
             entries = csr_array(
                 (np.ones(len(rest), dtype=bool), (rest, np.arange(len(rest)))),
                 shape=(probing.size, len(rest)),
             )
             return csr_array(entries @ pairs @ entries.T)
-        before = pairs.nnz
         # A pair is ruled out soonest if as many move as leave one in e as it was.
         one_in = float(np.clip(pairs.nnz / len(rest), 16.0, 512.0))
     return None
 
 
-def _possible(moved: np.ndarray, still: np.ndarray) -> csr_array:
-    """Return the pairs (entry, entry) that no probe rules out, either way."""
+def _possible(moved: np.ndarray, still: np.ndarray) -> csr_array | None:
+    """Return the pairs (entry, entry) that no probe rules out, either way; None if too many."""
     by = moved.astype(np.float32)
-    parts = []
+    parts, count = [], 0
     for first in range(0, moved.shape[1], ROWS):
         against = still[:, first : first + ROWS].astype(np.float32).T @ by
         parts.append(csr_array(against == 0))
+        count += parts[-1].nnz
+        if count > MOST_PAIRS:
+            return None
     one_way = csr_array(vstack(parts))
+    return csr_array(one_way.multiply(one_way.T))
+
+
+def _left(pairs: csr_array, moved: np.ndarray, still: np.ndarray) -> csr_array:
+    """Return the pairs that more probes don't rule out either."""
+    found = pairs.tocoo()
+    by, against = (np.packbits(part, axis=0).T.copy() for part in (moved, still))
+    kept = np.empty(found.nnz, dtype=bool)
+    for first in range(0, found.nnz, ROWS * ROWS):
+        part = slice(first, first + ROWS * ROWS)
+        kept[part] = ~(against[found.row[part]] & by[found.col[part]]).any(axis=1)
+    one_way = csr_array((found.data[kept], (found.row[kept], found.col[kept])), shape=pairs.shape)
     return csr_array(one_way.multiply(one_way.T))

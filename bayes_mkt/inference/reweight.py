@@ -210,9 +210,10 @@ def start_from(draws: xr.DataTree, seed: int) -> Start:
         possible = pool[np.isfinite(log_densities(density, pool))]
         starts = np.resize(possible if len(possible) else pool, (chains, size))
         if size > MAX_DENSE:
-            found = blocks_near(gradient_of(density), starts, rng)
+            found, asked = blocks_near(gradient_of(density), starts, rng)
             if found is not None:
                 tuning = replace(tuning, metric=spanned(found, moved.reshape(-1, size)))
+            return State(starts, tuning, density.forms, gradients=asked)
         return State(starts, tuning, density.forms)
 
     return start

@@ -126,7 +126,7 @@ def _curved(
     if best.size <= MAX_DENSE:
         scale = curvature_scale(gradient, best, chains)
         return None if scale is None else Dense(scale)
-    found = blocks_near(gradient, np.repeat(best[None], chains, axis=0), rng)
+    found, _ = blocks_near(gradient, np.repeat(best[None], chains, axis=0), rng)
     if found is not None:
         return found
     hessian = curvature(gradient, best, chains)
@@ -135,15 +135,35 @@ def _curved(
 
 def blocks_near(
     gradient: Gradient, points: np.ndarray, rng: np.random.Generator
-) -> InBlocks | None:
-    """Return the metric in blocks of the mean curvature at points (chain, size); None without."""
+) -> tuple[InBlocks | None, int]:
+    """Return the metric in blocks of the mean curvature at points, and the gradients it took.
+
+    None where the density has no blocks, or the curvature isn't finite.
+
+    Parameters
+    ----------
+    gradient
+        Points (chain, size) to log-densities and gradients.
+    points
+        (chain, size).
+    rng
+        Of what is moved to find them.
+    """
+    asked = 0
+
+    def counted(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal asked
+        asked += len(at)
+        return gradient(at)
+
     chains = len(points)
-    curve = np.abs(curvature_diagonal(gradient, points[0], chains, rng))
+    curve = np.abs(curvature_diagonal(counted, points[0], chains, rng))
     known = np.where(np.isfinite(curve) & (curve > 0), curve, 1.0) ** -0.5
     known = np.minimum(known, WIDEST * (1.0 + np.abs(points[0])))
-    arrow, _ = arrow_in(gradient, points[0], known, chains, rng)
-    whole = None if arrow is None else block_curvature(gradient, points, arrow)
-    return None if arrow is None or whole is None else metric_in_blocks(whole, arrow)
+    arrow = arrow_in(counted, points[0], known, chains, rng)
+    whole = None if arrow is None else block_curvature(counted, points, arrow)
+    found = None if arrow is None or whole is None else metric_in_blocks(whole, arrow)
+    return found, asked
 
 
 def _plausible(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayes_mkt.targeting.events import EVENT_FEATURES, shares
 from bayes_mkt.targeting.log import PurchaseLog
+from bayes_mkt.targeting.tastes import TASTE, Tastes
 
 __all__ = ["CUSTOMER_FEATURES", "SET_FEATURES", "Lines", "Standing"]
 
@@ -32,12 +33,15 @@ class Lines:
     shares
         Of each place that events may be of, what share is in the set, and near it (place, 2);
         None without events.
+    items
+        Positions of the products; None for all.
     """
 
     buyer: Array
     day: Array
     amount: Array
     shares: Array | None = None
+    items: Array | None = None
 
     @classmethod
     def of(cls, log: PurchaseLog, items: Array | None = None, level: str | None = None) -> Lines:
@@ -52,7 +56,8 @@ class Lines:
             inside[items] = True
             rows = np.flatnonzero(inside[data["item"].to_numpy()])
         buyer, day, amount = (data[name].to_numpy()[rows] for name in ("buyer", "day", "amount"))
-        return cls(buyer, day, amount, None if items is None else shares(log, items, level))
+        looked = None if items is None else shares(log, items, level)
+        return cls(buyer, day, amount, looked, items)
 
     @classmethod
     def by_set(cls, log: PurchaseLog, sets: list[Array], level: str | None = None) -> list[Lines]:
@@ -66,13 +71,13 @@ class Lines:
         parts = np.split(order, ends)[: len(sets)]
         everything = cls.of(log)
         return [
-            replace(everything.take(part), shares=shares(log, items, level))
+            replace(everything.take(part), shares=shares(log, items, level), items=items)
             for part, items in zip(parts, sets, strict=True)
         ]
 
     def take(self, rows: Array) -> Lines:
         """Return the lines at these rows."""
-        return Lines(self.buyer[rows], self.day[rows], self.amount[rows], self.shares)
+        return replace(self, buyer=self.buyer[rows], day=self.day[rows], amount=self.amount[rows])
 
     def between(self, first: int, last: int) -> Lines:
         """Return the lines from day `first` to day `last`, both included."""
@@ -111,6 +116,8 @@ class Standing:
         Days up to `day` that frequency, value and the set's features read.
     visits
         Weighted events of each customer and place, as `events.visits` gives; None without.
+    tastes
+        Factors of customers and products; None without.
     """
 
     day: int
@@ -120,10 +127,17 @@ class Standing:
     value: Array
     lookback: int
     visits: Any = None
+    tastes: Tastes | None = None
 
     @classmethod
     def of(
-        cls, everything: Lines, customers: int, day: int, lookback: int, visits: Any = None
+        cls,
+        everything: Lines,
+        customers: int,
+        day: int,
+        lookback: int,
+        visits: Any = None,
+        tastes: Tastes | None = None,
     ) -> Standing:
         """Return the standing of customers at the close of `day`."""
         before = everything.take(everything.day <= day)
@@ -132,7 +146,8 @@ class Standing:
         frequency = recent.days_by_customer(customers)
         spent = np.bincount(recent.buyer, recent.amount, minlength=customers)
         value = np.where(frequency > 0, spent / np.maximum(frequency, 1), 0.0)
-        return cls(day, np.isfinite(last), day - last, frequency, value, lookback, visits)
+        known = np.isfinite(last)
+        return cls(day, known, day - last, frequency, value, lookback, visits, tastes)
 
     def features(self, lines: Lines) -> dict[str, Array]:
         """Return the features of known customers with regard to a set's lines (customer,)."""
@@ -147,6 +162,8 @@ class Standing:
         }
         if self.visits is not None and lines.shares is not None:
             columns |= dict(zip(EVENT_FEATURES, (self.visits @ lines.shares).T, strict=True))
+        if self.tastes is not None and lines.items is not None:
+            columns[TASTE] = self.tastes.scores(lines.items)
         return {name: column[self.known] for name, column in columns.items()}
 
     def outcomes(self, lines: Lines, horizon: int) -> tuple[Array, Array]:

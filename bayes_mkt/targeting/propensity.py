@@ -43,7 +43,16 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "spend_sigma": Prior("HalfNormal", sigma=1.0),
     }
 )
-SIZES = ("horizon", "dates", "lookback", "min_buyers", "bins", "set_bins", "event_bins")
+SIZES = (
+    "horizon",
+    "dates",
+    "lookback",
+    "min_buyers",
+    "bins",
+    "set_bins",
+    "event_bins",
+    "taste_bins",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +60,8 @@ class Propensity:
     """A hierarchical logistic model of purchases by product set, with log-normal spend.
 
     For customer i, product set s and date t, with x the centred design of the binned features
-    (recency, frequency and value of the customer; recency and frequency within the set; of a log
+    (recency, frequency and value of the customer; recency and frequency within the set, and the
+    customer's taste for it, by factors of what customers buy; of a log
     with browsing events also the customer's recency-weighted visits of the set, and of the rest of
     the group that it lies in) and u the set's attributes, both as of the close of t,
 
@@ -94,6 +104,10 @@ class Propensity:
         Days after which a browsing event counts half.
     event_bins
         Of customers' visits, beside one for none.
+    factors
+        Of customers' tastes, as `targeting.tastes` defines them; 0 leaves tastes out.
+    taste_bins
+        Of customers' tastes for a set.
     event_weights
         Kind of event -> what one of them counts, >= 0; other kinds count 1.
     attribute_slopes
@@ -128,6 +142,8 @@ class Propensity:
     set_bins: int = 5
     event_half_life: float = 7.0
     event_bins: int = 2
+    factors: int = 8
+    taste_bins: int = 3
     event_weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     attribute_slopes: bool = False
     spend_slopes: bool = False
@@ -139,6 +155,8 @@ class Propensity:
         for name in SIZES:
             if getattr(self, name) < 1:
                 raise SpecError(f"{name}={getattr(self, name)!r} must be at least 1.")
+        if self.factors < 0:
+            raise SpecError(f"factors={self.factors!r} must be at least 0.")
         if not self.event_half_life > 0:
             raise SpecError(f"event_half_life={self.event_half_life!r} must be above 0.")
         for kind, weight in self.event_weights.items():

@@ -65,7 +65,7 @@ def standing(fit: Fit, log: PurchaseLog | None) -> tuple[PurchaseLog, Standing]:
         raise SpecError(f"A fitted Propensity is needed, not {type(fit.spec).__name__}.")
     log = fit.data if log is None else log
     check_same_events(fit.data, log)
-    return log, standing_at(fit.spec, log, log.end)
+    return log, standing_at(fit.spec, log, log.end, fit.data)
 
 
 def score_set(
@@ -170,7 +170,7 @@ def recent_effects(
     mean = with_first(posterior, {"slope": center})
     parts = []
     for day in days:
-        before = standing_at(spec, log, day)
+        before = standing_at(spec, log, day, fit.data)
         own = data | {"attributes": standardised(trained, log, items, lines, before)}
         level = own_level[0] + shift(posterior, own["attributes"][0])
         bare = with_first(mean, {"window_level": level})

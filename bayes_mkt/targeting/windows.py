@@ -15,6 +15,7 @@ from bayes_mkt.frames import Problems
 from bayes_mkt.targeting.asof import CUSTOMER_FEATURES, SET_FEATURES, Lines, Standing
 from bayes_mkt.targeting.encoding import Encoding
 from bayes_mkt.targeting.events import EVENT_FEATURES, check_events, visits
+from bayes_mkt.targeting.tastes import TASTE, Factors
 
 if TYPE_CHECKING:
     from bayes_mkt.targeting.log import PurchaseLog
@@ -131,10 +132,30 @@ def windows(spec: Propensity, log: PurchaseLog) -> Windows:
     )
 
 
-def standing_at(spec: Propensity, log: PurchaseLog, day: int) -> Standing:
-    """Return how a log's customers stand at the close of a day, as a specification reads it."""
+def standing_at(
+    spec: Propensity, log: PurchaseLog, day: int, trained: PurchaseLog | None = None
+) -> Standing:
+    """Return how a log's customers stand at the close of a day, as a specification reads it.
+
+    `trained` is the log that it was fitted to, None if this is it.
+    """
     seen = visits(log, day, spec.lookback, spec.event_half_life, spec.event_weights)
-    return Standing.of(Lines.of(log), len(log.customers), day, spec.lookback, seen)
+    likes = None
+    if spec.factors:
+        likes = _factors(spec, log if trained is None else trained).at(log, day)
+    return Standing.of(Lines.of(log), len(log.customers), day, spec.lookback, seen, likes)
+
+
+@lru_cache(maxsize=4)
+def _factors(spec: Propensity, trained: PurchaseLog) -> Factors:
+    return Factors.of(
+        trained,
+        min(as_of_days(spec, trained)),
+        lookback=spec.lookback,
+        level=spec.level,
+        factors=spec.factors,
+        min_buyers=spec.min_buyers,
+    )
 
 
 def as_of_days(spec: Propensity, log: PurchaseLog) -> list[int]:
@@ -202,14 +223,24 @@ def _encoding(spec: Propensity, standings: list[Standing], lines: list[Lines]) -
     at = standings[0]
     tables = [at.features(part) for part in lines]
     own = Encoding.of({name: tables[0][name] for name in CUSTOMER_FEATURES}, spec.bins)
-    names = [name for name in (*SET_FEATURES, *EVENT_FEATURES) if name in tables[0]]
+    names = [name for name in (*SET_FEATURES, *EVENT_FEATURES, TASTE) if name in tables[0]]
     columns = _unseen({name: np.concatenate([t[name] for t in tables]) for name in names})
     features = own.features
-    for group, bins in ((SET_FEATURES, spec.set_bins), (EVENT_FEATURES, spec.event_bins)):
+    for group, bins in (
+        (SET_FEATURES, spec.set_bins),
+        (EVENT_FEATURES, spec.event_bins),
+        ((TASTE,), spec.taste_bins),
+    ):
         # Where nobody looked, there is nothing to tell customers apart by.
-        kept = {n: columns[n] for n in group if n in columns and not np.isnan(columns[n]).all()}
+        kept = {n: columns[n] for n in group if n in columns and _tells(columns[n])}
         features += Encoding.of(kept, bins).features
     return Encoding(features)
+
+
+def _tells(column: Array) -> bool:
+    """Return whether a feature has two values, one of which may be that it is missing."""
+    missing = np.isnan(column)
+    return not missing.all() and bool(missing.any() or (column != column[0]).any())
 
 
 def _unseen(features: dict[str, Array]) -> dict[str, Array]:

@@ -20,7 +20,7 @@ from bayes_mkt.targeting.events import EVENT_FEATURES
 from bayes_mkt.targeting.windows import standing_at, windows
 
 END = "2024-08-13"
-SPEC = bm.Propensity(dates=2)
+SPEC = bm.Propensity(dates=2, factors=0)
 LINES = pd.DataFrame(
     {
         "who": ["a", "b", "b"],
@@ -76,23 +76,23 @@ def test_visits_by_hand() -> None:
     """Weights halve each half-life; what is near is the rest of the coarser group."""
     log = read(event_kind="kind")
     assert repr(log).endswith("; 5 events)")
-    spec = bm.Propensity(event_half_life=7.0, event_weights={"cart": 3.0})
+    spec = bm.Propensity(event_half_life=7.0, event_weights={"cart": 3.0}, factors=0)
     # On the 10th: a viewed and carted x1, 1 + 3; b viewed x2 seven days ago, and y1.
     assert features(log, spec, ["x1", "x2"], "2024-01-10") == [[4.0, 0.5], [0.0, 1.0]]
-    products = bm.Propensity(level="product", event_weights={"cart": 3.0})
+    products = bm.Propensity(level="product", event_weights={"cart": 3.0}, factors=0)
     assert features(log, products, ["x1"], "2024-01-10") == [[4.0, 0.0], [0.0, 0.5]]
-    short = bm.Propensity(lookback=7)
+    short = bm.Propensity(lookback=7, factors=0)
     assert features(log, short, ["x1", "x2"], "2024-01-10") == [[2.0, 0.0], [0.0, 1.0]]
-    coarse = bm.Propensity(level="dept")
+    coarse = bm.Propensity(level="dept", factors=0)
     assert features(log, coarse, ["z1"], "2024-01-10") == [[0.0, 0.0], [2.0, 1.5]]
 
 
 def test_visits_of_groups_are_spread_over_their_products() -> None:
     pages = SEEN.assign(cat=["x", "x", "x", "y", "x", "x"]).drop(columns="what")
     log = read(pages, event_of="cat")
-    spec = bm.Propensity(level="product")
+    spec = bm.Propensity(level="product", factors=0)
     assert features(log, spec, ["x1"], "2024-01-10") == [[1.0, 0.25], [1.0, 0.25]]
-    whole = bm.Propensity()
+    whole = bm.Propensity(factors=0)
     assert features(log, whole, ["x1", "x2"], "2024-01-10") == [[2.0, 0.5], [0.0, 1.0]]
 
 

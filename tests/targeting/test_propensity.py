@@ -14,7 +14,7 @@ import xarray as xr
 import bayes_mkt as bm
 from bayes_mkt.targeting.asof import Lines, Standing
 from bayes_mkt.targeting.recommend import measures
-from bayes_mkt.targeting.windows import windows
+from bayes_mkt.targeting.windows import standing_at, windows
 
 END = "2024-08-13"
 SPEC = bm.Propensity(dates=2, attribute_slopes=True, spend_slopes=True)
@@ -108,8 +108,9 @@ def test_the_future_does_not_leak(log: bm.PurchaseLog) -> None:
     items = log.positions(log.products[:5])
     tables = []
     for each in (known, leaky):
-        at = Standing.of(Lines.of(each), len(log.customers), known.end, 182)
+        at = standing_at(SPEC, each, known.end, known)
         tables.append((at.features(Lines.of(each, items)), at))
+    assert "taste" in tables[0][0]
     for name in tables[0][0]:
         assert np.array_equal(tables[0][0][name], tables[1][0][name], equal_nan=True)
     without, _ = tables[0][1].outcomes(Lines.of(log, items), 14)
