@@ -100,14 +100,15 @@ def ours(x: np.ndarray, arm: np.ndarray, y: np.ndarray, seed: int) -> dict[str, 
     begun = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bm.ConvergenceWarning)  # the verdict is kept
-        spec = bm.Uplift(likelihood="expanded")
-        fit = bm.fit(spec, campaign, seed=seed, target_ess=2 * ESS, progress=False)
+        spec = bm.Uplift()
+        fit = bm.fit(spec, campaign, seed=seed, progress=False)
     seconds = time.perf_counter() - begun
     draws = xr.concat(
         [fit.posterior[name] for name in ("baseline", "uplift")], dim="effect"
     ).transpose("chain", "draw", ...)
     found = figures(seconds, draws.to_numpy().reshape(*draws.shape[:2], -1))
-    return found | {"ok": fit.diagnostics.ok, "verdict": fit.diagnostics.verdict.splitlines()[0]}
+    about = {"expanded": spec.expands(campaign), "ok": fit.diagnostics.ok}
+    return found | about | {"verdict": fit.diagnostics.verdict.splitlines()[0]}
 
 
 def theirs(

@@ -54,8 +54,9 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
 )
 Family = Literal["gamma", "lognormal"]
 Likelihood = Literal["auto", "exact", "expanded"]
-# Numbers in the design matrix of all cells above which the likelihood is expanded.
-LARGE = 2e7
+# Numbers in the design matrix of all cells above which the likelihood is expanded, where responses
+# are so many for each coefficient that it is nearly a quadratic form.
+LARGE, RESPONSES = 1e6, 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,8 @@ class Uplift:
         second-order expansion about its centre, a quadratic form whose cost doesn't depend on the
         customers; draws are then resampled by the ratio of the exact likelihood to it
         (Pareto-smoothed), and the verdict holds the k-hat of the weights. `"auto"` expands if cells
-        x columns of the design are more than 2e7.
+        x columns of the design are more than 1e6, and each coefficient has 60 responses or more
+        (and as many customers without): with fewer the weights would be too uneven.
     priors
         Replacements of default priors, by variable name.
 
@@ -213,7 +215,12 @@ class Uplift:
         if self.likelihood != "auto":
             return self.likelihood == "expanded"
         count = len(Cells.of(campaign).codes) if cells is None else cells
-        return count * len(campaign.encoding.columns) > LARGE
+        columns = len(campaign.encoding.columns)
+        if count * columns <= LARGE:
+            return False
+        answers = campaign.values(self.outcome_of(campaign))
+        fewer = min(float(answers.sum()), float((1 - answers).sum()))
+        return fewer >= RESPONSES * (1 + columns) * len(campaign.arms)
 
     def sampling_wanted(self, campaign: Campaign, ess: float) -> dict[str, Any]:
         """Return the effective draws that leave `ess` once they are weighted.

@@ -94,6 +94,11 @@ def test_large_designs_are_expanded_by_themselves(
     assert not bm.Uplift().expands(campaign)
     monkeypatch.setattr("bayes_mkt.targeting.uplift.LARGE", 10)
     assert bm.Uplift().expands(campaign)
+    assert not bm.Uplift(likelihood="exact").expands(campaign)
+    # With few responses for each coefficient it is no quadratic form.
+    monkeypatch.setattr("bayes_mkt.targeting.uplift.RESPONSES", 1e5)
+    assert not bm.Uplift().expands(campaign)
+    assert bm.Uplift(likelihood="expanded").expands(campaign)
     with pytest.raises(bm.SpecError, match="choose from"):
         bm.Uplift(likelihood="fast")  # type: ignore[arg-type]
 
