@@ -28,6 +28,7 @@ from benchmarks.other_libraries import run
 ROOT = Path(__file__).parents[1]
 MARKETS, FEATURES, INTERVALS, WEEK = 30, 20, 60, 7
 ESS = 400.0
+TIMED = (2, 8)  # draws of two runs of nutpie, whose difference is compiled already
 START = pd.Timestamp("2023-01-02")
 ACQUIRED, FOLLOWED = 300, 120  # days
 COLUMNS = [f"x{j}" for j in range(FEATURES)]
@@ -37,20 +38,23 @@ def measure(
     *,
     customers: Sequence[int] = (10_000, 100_000, 300_000, 1_000_000),
     peer_customers: Sequence[int] = (2_000, 5_000, 10_000),
-    draws: int = 300,
+    timed: int = 0,
+    draws: int = 1000,
     seed: int = 1,
     note: str = "",
 ) -> None:
     """Fit `SecondPurchase` to customers of 30 markets, 60 weeks and 20 covariates.
 
     Each size runs in a process of its own, which fits twice: cold, compilation included, and warm.
-    nutpie samples the same model, written in PyMC, of the same rows; its times are drawn to
-    ten times its largest size by a line through their logarithms.
+    nutpie samples the same model, written in PyMC, of the same rows.
 
     Parameters
     ----------
     customers, peer_customers
         Sizes for bayes_mkt and for nutpie.
+    timed
+        A size at which nutpie's gradients are timed alone; what 400 effective draws take there is
+        that times the gradients that they took at its largest size. 0 times none.
     draws
         nutpie's draws of each of four chains, after as many of tuning.
     seed
@@ -71,10 +75,23 @@ def measure(
     for size in peer_customers:
         rows.append({"customers": size, "system": "nutpie", **theirs(size, seed, draws)})
         print(rows[-1], flush=True)
+    if timed:
+        sampled = next(row for row in reversed(rows) if row["system"] == "nutpie")
+        gradient = per_gradient(timed, seed)
+        rows.append(
+            {
+                "customers": timed,
+                "system": "nutpie, gradients timed",
+                "seconds_per_gradient": gradient,
+                "to_ess_400": gradient * sampled["gradients"] * ESS / sampled["ess_bulk"],
+            }
+        )
+        print(rows[-1], flush=True)
     result = {
         **described(
             f"python -m benchmarks hazard_growth {_sizes('customers', customers)} "
-            f"{_sizes('peer-customers', peer_customers)} --draws {draws} --seed {seed}"
+            f"{_sizes('peer-customers', peer_customers)} --timed {timed} --draws {draws} "
+            f"--seed {seed}"
         ),
         "note": note,
         "question": (
@@ -94,27 +111,13 @@ def _sizes(name: str, sizes: Sequence[int]) -> str:
 
 
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return nutpie's seconds over ours: measured, and drawn to ten times nutpie's largest size."""
-    peer = pd.DataFrame([r for r in rows if r["system"] == "nutpie"])
-    if len(peer) < 2:
-        return {}
-    measured = dict(zip(peer["customers"], peer["to_ess_400"], strict=True))
-    reach = 10 * int(peer["customers"].max())
-    ours = [r for r in rows if r["system"] == "bayes_mkt" and r["customers"] <= reach]
-    own = [r for r in ours if "warm_seconds" in r]
-    slope, level = np.polyfit(np.log(peer["customers"]), np.log(peer["to_ess_400"]), 1)
-    found = {"nutpie_growth_exponent": float(slope)}
-    for row in own:
-        if row["customers"] in measured:
-            found[f"nutpie_over_bayes_mkt_{row['customers']}"] = (
-                measured[row["customers"]] / row["warm_seconds"]
-            )
-            continue
-        expected = float(np.exp(level + slope * np.log(row["customers"])))
-        found[f"extrapolated_nutpie_over_bayes_mkt_{row['customers']}"] = (
-            expected / row["warm_seconds"]
-        )
-    return found
+    """Return nutpie's seconds over ours, warm, at the sizes of both."""
+    ours = {r["customers"]: r for r in rows if r["system"] == "bayes_mkt"}
+    return {
+        f"{row['system']}, over bayes_mkt, {size}": row["to_ess_400"] / ours[size]["warm_seconds"]
+        for row in rows
+        if row["system"] != "bayes_mkt" and "warm_seconds" in ours.get(size := row["customers"], {})
+    }
 
 
 def simulated(size: int, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -182,7 +185,27 @@ def ours(size: int, seed: int) -> dict[str, Any]:
 
 
 def theirs(size: int, seed: int, draws: int) -> dict[str, Any]:
-    """Return seconds and ESS of nutpie."""
+    """Return seconds, gradients and ESS of nutpie."""
+    found = sampled_by_nutpie(size, seed, draws)
+    ess = array_stats.ess(found["draws"], chain_axis=0, draw_axis=1, method="bulk")
+    seconds, smallest = float(found["seconds"]), float(np.min(ess))
+    return {
+        "seconds": seconds,
+        "gradients": int(found["gradients"]),
+        "ess_bulk": smallest,
+        "to_ess_400": seconds * ESS / smallest,
+    }
+
+
+def per_gradient(size: int, seed: int) -> float:
+    """Return seconds of a gradient of nutpie, of all its chains and cores: of two short runs."""
+    few, more = (sampled_by_nutpie(size, seed, draws) for draws in TIMED)
+    seconds = float(more["seconds"]) - float(few["seconds"])
+    return seconds / (int(more["gradients"]) - int(few["gradients"]))
+
+
+def sampled_by_nutpie(size: int, seed: int, draws: int) -> dict[str, np.ndarray]:
+    """Return what nutpie leaves of a size."""
     log, columns = simulated(size, seed)
     data = bm.FirstPurchases.from_transactions(log, **columns)
     rows = SpellRows.of(data, never=True, never_features=True)
@@ -192,10 +215,7 @@ def theirs(size: int, seed: int, draws: int) -> dict[str, Any]:
         "basis": walk_basis(INTERVALS), "shapes": walk_basis(INTERVALS, SHAPES),
         "scale": np.full(INTERVALS, np.log(crude_rate(data) * WEEK)),
     }  # fmt: skip
-    found = run("hazard", arrays, draws=draws)
-    ess = array_stats.ess(found["draws"], chain_axis=0, draw_axis=1, method="bulk")
-    seconds, smallest = float(found["seconds"]), float(np.min(ess))
-    return {"seconds": seconds, "ess_bulk": smallest, "to_ess_400": seconds * ESS / smallest}
+    return run("hazard", arrays, draws=draws)
 
 
 if __name__ == "__main__":

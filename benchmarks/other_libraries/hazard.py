@@ -17,7 +17,8 @@ Reads a folder with `in.npz`: x (customer, column), centred; market, happened; p
 interval that ends a customer's time without event and how much of it has passed; share, of its
 interval in which an event lies, 1 for others; basis and shapes, of the walk and of the markets'
 curves; scale (interval,), log; and `options.json`: draws. Leaves `out.npz`: seconds of sampling,
-compilation among them, draws of all free variables (chain, draw, entry) and of the effects.
+compilation among them, gradients, those of tuning among them, draws of all free variables (chain,
+draw, entry) and of the effects.
 """
 
 from __future__ import annotations
@@ -77,13 +78,20 @@ def main(folder: Path) -> None:
         begun = time.perf_counter()
         found = pm.sample(
             draws=draws, tune=draws, chains=CHAINS, nuts_sampler="nutpie", random_seed=1,
-            progressbar=False, compute_convergence_checks=False,
+            progressbar=False, compute_convergence_checks=False, discard_tuned_samples=False,
         )  # fmt: skip
         seconds = time.perf_counter() - begun
     posterior = found["posterior"]
     flat = [posterior[n].to_numpy().reshape(CHAINS, draws, -1) for n in posterior.data_vars]
-    np.savez(folder / "out.npz", seconds=seconds, draws=np.concatenate(flat, axis=2),
-             effect=posterior["effect"].to_numpy())  # fmt: skip
+    steps = [found[g]["n_steps"] for g in ("warmup_sample_stats", "sample_stats")]
+    gradients = sum(int(part.sum()) for part in steps)
+    np.savez(
+        folder / "out.npz",
+        seconds=seconds,
+        gradients=gradients,
+        draws=np.concatenate(flat, axis=2),
+        effect=posterior["effect"].to_numpy(),
+    )
 
 
 if __name__ == "__main__":
