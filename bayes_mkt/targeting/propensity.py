@@ -181,7 +181,9 @@ class Propensity:
             If the specification doesn't fit the log.
         """
         found = windows(self, log)
-        n, k = found.customers.astype(float), found.buyers.astype(float)
+        # Most cells have customers in few windows: those that have none say nothing.
+        cell, window = np.nonzero(found.customers)
+        n, k = (part[cell, window].astype(float) for part in (found.customers, found.buyers))
         with pm.Model(coords=_coords(found)) as model:
             design = pm.Data("design", found.encoding.design(found.codes))
             attributes = pm.Data("attributes", found.attributes)
@@ -191,7 +193,7 @@ class Propensity:
             pm.Deterministic("probability", pt.sigmoid(logit))
             pm.CustomDist(
                 "bought",
-                logit,
+                logit[pm.Data("cell", cell), pm.Data("window_of_cell", window)],
                 pm.Data("customers", n),
                 pm.Data("log_choose", log_choose(n, k)),
                 logp=binomial,
