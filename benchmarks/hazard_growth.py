@@ -62,6 +62,8 @@ def measure(
     note
         A remark to keep with the result.
     """
+    if timed and not peer_customers:
+        raise SystemExit("timed needs peer_customers: gradients are counted at the largest.")
     rows = []
     for size in customers:
         done = subprocess.run(

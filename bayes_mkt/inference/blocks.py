@@ -22,8 +22,8 @@ WIDTH = 1e-5
 FLOOR, FLAT = 1e-6, 1e-12
 # Lengths by curvature and by draws that differ by more than this aren't averaged.
 MOST = 4.0
-# Draws that are looked at, and how many at a time.
-DRAWS, BATCH = 2000, 100
+# Draws that are looked at, and numbers that are held at a time.
+DRAWS, ROOM = 2000, 2**24
 # Draws are autocorrelated: about one in so many counts.
 COUNTS = 5.0
 
@@ -97,10 +97,12 @@ def metric_in_blocks(curve: Curvature, arrow: Arrow) -> InBlocks:
     block, place = np.nonzero(~there)
     local[block, place, place] = 1.0
     within, back = _roots(local)
+    # What doesn't curve by itself is taken to meet nothing, hubs neither.
+    cross = np.where(_flat(local)[:, :, None] | _flat(curve.hub), 0.0, curve.cross)
     # Triangles keep what is filled up apart: only the diagonal is left of it.
     within[block, place, place] = back[block, place, place] = 0.0
-    slopes = within @ (within.swapaxes(1, 2) @ curve.cross)
-    schur = curve.hub - np.einsum("bph,bpj->hj", curve.cross, slopes)
+    slopes = within @ (within.swapaxes(1, 2) @ cross)
+    schur = curve.hub - np.einsum("bph,bpj->hj", cross, slopes)
     hub, hub_back = _roots(schur)
     order = np.empty(arrow.size, dtype=int)
     order[places[there]] = np.flatnonzero(there)
@@ -154,7 +156,8 @@ def spanned(metric: InBlocks, draws: np.ndarray) -> InBlocks:
     """
     some = draws[:: max(1, len(draws) // DRAWS)]
     some = some - some.mean(axis=0)
-    u = np.concatenate([metric.whitened(some[i : i + BATCH]) for i in range(0, len(some), BATCH)])
+    step = max(1, ROOM // metric.within.size)
+    u = np.concatenate([metric.whitened(some[i : i + step]) for i in range(0, len(some), step)])
     hub = u[:, metric.hubs]
     weight = len(u) / (len(u) + COUNTS * hub.shape[1])
     covariance = weight * (hub.T @ hub / len(u)) + (1.0 - weight) * np.eye(hub.shape[1])
@@ -185,12 +188,16 @@ def _longer(spread: np.ndarray) -> np.ndarray:
     return np.asarray(spread / np.sqrt(between))
 
 
+def _flat(precision: np.ndarray) -> np.ndarray:
+    """Return which entries of matrices (..., n, n) don't curve by themselves (..., n)."""
+    return np.asarray(np.abs(np.diagonal(precision, axis1=-2, axis2=-1)) <= FLAT)
+
+
 def _roots(precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return lower triangles L with L L' the inverses of matrices (..., n, n), and L's inverses."""
     diagonal = np.abs(np.diagonal(precision, axis1=-2, axis2=-1))
-    flat = diagonal <= FLAT
+    flat = _flat(precision)
     unit = np.where(flat, 1.0, diagonal) ** -0.5
-    # What doesn't curve by itself is taken for a unit normal that meets nothing.
     alone = flat[..., :, None] | flat[..., None, :]
     scaled = np.where(alone, 0.0, precision * unit[..., :, None] * unit[..., None, :])
     values, vectors = np.linalg.eigh(scaled + flat[..., :, None] * np.eye(flat.shape[-1]))

@@ -54,9 +54,10 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
 )
 Family = Literal["gamma", "lognormal"]
 Likelihood = Literal["auto", "exact", "expanded"]
-# Numbers in the design matrix of all cells above which the likelihood is expanded, where responses
-# are so many for each coefficient that it is nearly a quadratic form.
-LARGE, RESPONSES = 1e6, 60
+# Numbers in the design matrix of all cells above which the likelihood is expanded, where each arm
+# has so many responses for each coefficient that it is nearly a quadratic form; and the same with
+# what an earlier campaign taught for a prior, which may draw coefficients away from where it is.
+LARGE, RESPONSES, LARGE_WITH_PRIOR = 1e6, 60, 2e7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +106,9 @@ class Uplift:
         second-order expansion about its centre, a quadratic form whose cost doesn't depend on the
         customers; draws are then resampled by the ratio of the exact likelihood to it
         (Pareto-smoothed), and the verdict holds the k-hat of the weights. `"auto"` expands if cells
-        x columns of the design are more than 1e6, and each coefficient has 60 responses or more
-        (and as many customers without): with fewer the weights would be too uneven.
+        x columns of the design are more than 1e6 (2e7 with `prior`) and every arm has 60 responses
+        or more, and as many customers without, for each of its coefficients: with fewer the weights
+        may be too uneven.
     priors
         Replacements of default priors, by variable name.
 
@@ -216,11 +218,13 @@ class Uplift:
             return self.likelihood == "expanded"
         count = len(Cells.of(campaign).codes) if cells is None else cells
         columns = len(campaign.encoding.columns)
-        if count * columns <= LARGE:
+        if count * columns <= (LARGE if self.prior is None else LARGE_WITH_PRIOR):
             return False
         answers = campaign.values(self.outcome_of(campaign))
-        fewer = min(float(answers.sum()), float((1 - answers).sum()))
-        return fewer >= RESPONSES * (1 + columns) * len(campaign.arms)
+        arm = campaign.data["assignment"].to_numpy()
+        came = np.bincount(arm, answers, minlength=len(campaign.arms))
+        stayed = np.bincount(arm, minlength=len(campaign.arms)) - came
+        return bool(np.minimum(came, stayed).min() >= RESPONSES * (1 + columns))
 
     def sampling_wanted(self, campaign: Campaign, ess: float) -> dict[str, Any]:
         """Return the effective draws that leave `ess` once they are weighted.

@@ -15,7 +15,7 @@ from bayes_mkt.frames import Problems
 from bayes_mkt.targeting.asof import CUSTOMER_FEATURES, SET_FEATURES, Lines, Standing
 from bayes_mkt.targeting.encoding import Encoding
 from bayes_mkt.targeting.events import EVENT_FEATURES, check_events, visits
-from bayes_mkt.targeting.tastes import TASTE, Factors
+from bayes_mkt.targeting.tastes import TASTE, Factors, Tastes
 
 if TYPE_CHECKING:
     from bayes_mkt.targeting.log import PurchaseLog
@@ -140,10 +140,13 @@ def standing_at(
     `trained` is the log that it was fitted to, None if this is it.
     """
     seen = visits(log, day, spec.lookback, spec.event_half_life, spec.event_weights)
-    likes = None
-    if spec.factors:
-        likes = _factors(spec, log if trained is None else trained).at(log, day)
+    likes = _tastes(spec, log, day, log if trained is None else trained) if spec.factors else None
     return Standing.of(Lines.of(log), len(log.customers), day, spec.lookback, seen, likes)
+
+
+@lru_cache(maxsize=8)
+def _tastes(spec: Propensity, log: PurchaseLog, day: int, trained: PurchaseLog) -> Tastes:
+    return _factors(spec, trained).at(log, day)
 
 
 @lru_cache(maxsize=4)

@@ -12,6 +12,7 @@ import bayes_mkt as bm
 from bayes_mkt.inference import pattern, start
 from bayes_mkt.inference.arrow import Arrow, packed
 from bayes_mkt.inference.blocks import (
+    Curvature,
     arrow_of,
     block_curvature,
     metric_in_blocks,
@@ -211,6 +212,12 @@ def test_directions_without_curvature_are_learnt_from_draws() -> None:
     assert curve is not None
     made = metric_in_blocks(curve, arrow)
     np.testing.assert_allclose(np.asarray(made.stretched(np.ones(250))), 1.0, rtol=1e-5)
+    # A hub that they would meet were it not for that is left as it is.
+    hub = Curvature(curve.local, np.ones((250, 1, 1)), np.array([[400.0]]))
+    place = Arrow((250,), arrow.blocks, 251)
+    root = np.asarray(metric_in_blocks(hub, place).stretched(np.eye(251)))
+    assert root[250, :100] == pytest.approx(0.0)
+    assert root[250, 250] == pytest.approx((400.0 - 150.0) ** -0.5, rel=1e-3)
     draws = 1.4 * np.random.default_rng(1).normal(size=(CHAINS, 500, 250))
     found, _ = refreshed(made, draws, normal(precision))
     np.testing.assert_allclose(np.asarray(found.stretched(np.ones(250))), 1.4**0.5, rtol=0.1)

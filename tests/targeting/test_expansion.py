@@ -93,6 +93,7 @@ def test_large_designs_are_expanded_by_themselves(
 ) -> None:
     assert not bm.Uplift().expands(campaign)
     monkeypatch.setattr("bayes_mkt.targeting.uplift.LARGE", 10)
+    monkeypatch.setattr("bayes_mkt.targeting.uplift.RESPONSES", 1)
     assert bm.Uplift().expands(campaign)
     assert not bm.Uplift(likelihood="exact").expands(campaign)
     # With few responses for each coefficient it is no quadratic form.
