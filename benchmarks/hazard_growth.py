@@ -22,13 +22,13 @@ from bayes_mkt.customers import expansion
 from bayes_mkt.customers.baseline import SHAPES, walk_basis
 from bayes_mkt.customers.spell_rows import SpellRows
 from bayes_mkt.customers.spells import crude_rate
+from bayes_mkt.inference.threads import CORES
 from benchmarks.environment import described, write
 from benchmarks.other_libraries import run
 
 ROOT = Path(__file__).parents[1]
 MARKETS, FEATURES, INTERVALS, WEEK = 30, 20, 60, 7
 ESS = 400.0
-TIMED = (2, 8)  # draws of two runs of nutpie, whose difference is compiled already
 START = pd.Timestamp("2023-01-02")
 ACQUIRED, FOLLOWED = 300, 120  # days
 COLUMNS = [f"x{j}" for j in range(FEATURES)]
@@ -79,12 +79,14 @@ def measure(
         print(rows[-1], flush=True)
     if timed:
         sampled = next(row for row in reversed(rows) if row["system"] == "nutpie")
-        gradient = per_gradient(timed, seed)
+        # Chains run side by side on all cores.
+        gradient = float(by_nutpie(timed, seed, 0)["seconds"]) / CORES
         rows.append(
             {
                 "customers": timed,
                 "system": "nutpie, gradients timed",
                 "seconds_per_gradient": gradient,
+                "seconds_per_gradient_sampled": sampled["seconds"] / sampled["gradients"],
                 "to_ess_400": gradient * sampled["gradients"] * ESS / sampled["ess_bulk"],
             }
         )
@@ -188,7 +190,7 @@ def ours(size: int, seed: int) -> dict[str, Any]:
 
 def theirs(size: int, seed: int, draws: int) -> dict[str, Any]:
     """Return seconds, gradients and ESS of nutpie."""
-    found = sampled_by_nutpie(size, seed, draws)
+    found = by_nutpie(size, seed, draws)
     ess = array_stats.ess(found["draws"], chain_axis=0, draw_axis=1, method="bulk")
     seconds, smallest = float(found["seconds"]), float(np.min(ess))
     return {
@@ -199,15 +201,8 @@ def theirs(size: int, seed: int, draws: int) -> dict[str, Any]:
     }
 
 
-def per_gradient(size: int, seed: int) -> float:
-    """Return seconds of a gradient of nutpie, of all its chains and cores: of two short runs."""
-    few, more = (sampled_by_nutpie(size, seed, draws) for draws in TIMED)
-    seconds = float(more["seconds"]) - float(few["seconds"])
-    return seconds / (int(more["gradients"]) - int(few["gradients"]))
-
-
-def sampled_by_nutpie(size: int, seed: int, draws: int) -> dict[str, np.ndarray]:
-    """Return what nutpie leaves of a size."""
+def by_nutpie(size: int, seed: int, draws: int) -> dict[str, np.ndarray]:
+    """Return what nutpie leaves of a size; without draws, how long one gradient takes."""
     log, columns = simulated(size, seed)
     data = bm.FirstPurchases.from_transactions(log, **columns)
     rows = SpellRows.of(data, never=True, never_features=True)
