@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bayes_mkt.targeting.campaign import Campaign
     from bayes_mkt.targeting.encoding import Encoding
 
-__all__ = ["Expansion", "Rows", "corrected", "expansion"]
+__all__ = ["Expansion", "Rows", "corrected", "expansion", "pays"]
 
 Array = NDArray[Any]
 BLOCK = 2**22  # numbers of a design matrix that are held at a time
@@ -34,6 +34,31 @@ FIRST = 40_000  # rows that the search for the mode begins with
 WEIGHED = 2000  # draws
 ROWS, DRAWS = 500, 200  # that are taken at a time, for the processor's cache
 MOST = 60  # steps
+# Numbers in the design matrix of all cells above which an expansion pays, where each arm has so
+# many responses for each coefficient that the likelihood is nearly a quadratic form; and the same
+# with what an earlier campaign taught for a prior, which may draw them away from where it is.
+LARGE, RESPONSES, LARGE_WITH_PRIOR = 1e6, 60, 2e7
+
+
+def pays(campaign: Campaign, outcome: str, cells: int, *, prior: bool) -> bool:
+    """Return whether a campaign is so large that its likelihood had better be expanded.
+
+    Parameters
+    ----------
+    campaign, outcome
+        The campaign, and which of its outcomes is modelled.
+    cells
+        Number of cells of customers who look alike.
+    prior
+        Whether an earlier campaign's posterior is the prior.
+    """
+    columns, arms = len(campaign.encoding.columns), len(campaign.arms)
+    if cells * columns <= (LARGE_WITH_PRIOR if prior else LARGE):
+        return False
+    answers, arm = campaign.values(outcome), campaign.data["assignment"].to_numpy()
+    came = np.bincount(arm, answers, minlength=arms)
+    stayed = np.bincount(arm, minlength=arms) - came
+    return bool(np.minimum(came, stayed).min() >= RESPONSES * (1 + columns))
 
 
 @dataclass(frozen=True, eq=False)

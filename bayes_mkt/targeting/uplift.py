@@ -26,7 +26,7 @@ from bayes_mkt.targeting.densities import (
     lognormal,
     score,
 )
-from bayes_mkt.targeting.expansion import corrected, expansion
+from bayes_mkt.targeting.expansion import corrected, expansion, pays
 from bayes_mkt.targeting.learned import LearnedEffects
 
 if TYPE_CHECKING:
@@ -54,10 +54,6 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
 )
 Family = Literal["gamma", "lognormal"]
 Likelihood = Literal["auto", "exact", "expanded"]
-# Numbers in the design matrix of all cells above which the likelihood is expanded, where each arm
-# has so many responses for each coefficient that it is nearly a quadratic form; and the same with
-# what an earlier campaign taught for a prior, which may draw coefficients away from where it is.
-LARGE, RESPONSES, LARGE_WITH_PRIOR = 1e6, 60, 2e7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,14 +213,7 @@ class Uplift:
         if self.likelihood != "auto":
             return self.likelihood == "expanded"
         count = len(Cells.of(campaign).codes) if cells is None else cells
-        columns = len(campaign.encoding.columns)
-        if count * columns <= (LARGE if self.prior is None else LARGE_WITH_PRIOR):
-            return False
-        answers = campaign.values(self.outcome_of(campaign))
-        arm = campaign.data["assignment"].to_numpy()
-        came = np.bincount(arm, answers, minlength=len(campaign.arms))
-        stayed = np.bincount(arm, minlength=len(campaign.arms)) - came
-        return bool(np.minimum(came, stayed).min() >= RESPONSES * (1 + columns))
+        return pays(campaign, self.outcome_of(campaign), count, prior=self.prior is not None)
 
     def sampling_wanted(self, campaign: Campaign, ess: float) -> dict[str, Any]:
         """Return the effective draws that leave `ess` once they are weighted.

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bayes_mkt as bm
-from bayes_mkt.targeting.expansion import Rows, expansion
+from bayes_mkt.targeting.expansion import Rows, expansion, pays
 from bayes_mkt.targeting.learned import coefficients
 
 
@@ -92,12 +92,15 @@ def test_large_designs_are_expanded_by_themselves(
     campaign: bm.Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not bm.Uplift().expands(campaign)
-    monkeypatch.setattr("bayes_mkt.targeting.uplift.LARGE", 10)
-    monkeypatch.setattr("bayes_mkt.targeting.uplift.RESPONSES", 1)
+    monkeypatch.setattr("bayes_mkt.targeting.expansion.LARGE", 10)
+    monkeypatch.setattr("bayes_mkt.targeting.expansion.RESPONSES", 1)
     assert bm.Uplift().expands(campaign)
     assert not bm.Uplift(likelihood="exact").expands(campaign)
+    outcome = bm.Uplift().outcome_of(campaign)
+    assert pays(campaign, outcome, 100, prior=False)
+    assert not pays(campaign, outcome, 100, prior=True)
     # With few responses for each coefficient it is no quadratic form.
-    monkeypatch.setattr("bayes_mkt.targeting.uplift.RESPONSES", 1e5)
+    monkeypatch.setattr("bayes_mkt.targeting.expansion.RESPONSES", 1e5)
     assert not bm.Uplift().expands(campaign)
     assert bm.Uplift(likelihood="expanded").expands(campaign)
     with pytest.raises(bm.SpecError, match="choose from"):
