@@ -5,7 +5,9 @@ For theta ~ N(mu, s), data that inform theta like an observation t of precision 
     theta | s ~ N(M, R^2),    R = s / sqrt(1 + tau s^2),    M = mu + tau R^2 (t - mu),
 
 so that w = (theta - M) / R is standard normal whatever mu and s: no funnel is left between the
-effects and their spread. tau = 0 is the non-centred form, tau -> inf the centred one. tau and t of
+effects and their spread. tau = 0 is the non-centred form, tau -> inf the centred one. Where data
+inform several effects of a group together, such as its level and its slope, and know their sum
+better than each, t is a line in the effects before: t = t0 + sum_k b_k theta_k. tau, t0 and b of
 each entry are learnt in warmup; any values give the same posterior. The weight tau s^2 / (1 + tau
 s^2) is the partial centring of Papaspiliopoulos, Roberts & Skoeld (2007), here a function of s.
 """
@@ -22,13 +24,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_mkt.inference.density import Coordinates, Density, Forms, Layout, Reform, Volume
-from bayes_mkt.inference.effects import Group, conditional
+from bayes_mkt.inference.effects import Group, conditional, partners_of
+from bayes_mkt.inference.pseudo_observations import learn
 
 Array = jax.Array
 MOST_DRAWS = 400
 BATCH = 400
-WEIGHTS = np.geomspace(1e-2, 1e4, 13)
-GAIN = 0.02
+# Effects of the same row, of groups before, on which what data say of an entry may depend.
+MOST_PARTNERS = 4
+Parts = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,13 @@ class Groups:
         found: Sequence[tuple[str, Callable[[Array, Any], list[Array]], tuple[str, ...], str]],
     ) -> Groups:
         """Return the groups of given variables' names, parameters, scales' names and kinds."""
-        return cls(
-            tuple(
-                Group(
-                    layout.place(name),
-                    parameters,
-                    tuple(layout.place(scale) for scale in scales if scale in layout.names),
-                    layout.shapes[layout.names.index(name)],
-                    kind,
-                )
-                for name, parameters, scales, kind in found
-            )
-        )
+        members: list[Group] = []
+        for name, parameters, scales, kind in found:
+            shape = layout.shapes[layout.names.index(name)]
+            places = tuple(layout.place(scale) for scale in scales if scale in layout.names)
+            partners = partners_of(shape, kind, members, MOST_PARTNERS)
+            members.append(Group(layout.place(name), parameters, places, shape, kind, partners))
+        return cls(tuple(members))
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -73,8 +72,50 @@ class Groups:
         """Return the number of effects."""
         return sum(group.entries[1] - group.entries[0] for group in self.members)
 
+    @property
+    def most_partners(self) -> int:
+        """Return the largest number of effects before, of the same row, that an entry has."""
+        widths = [
+            sum(int(np.prod(self.members[i].shape[1:])) for i in group.partners)
+            for group in self.members
+        ]
+        return max(widths, default=0)
+
+    def parts(self, effects: np.ndarray) -> list[np.ndarray]:
+        """Return arrays (..., effect) by group."""
+        lengths = [group.entries[1] - group.entries[0] for group in self.members]
+        return np.split(effects, np.cumsum(lengths)[:-1], axis=-1)
+
+    def learnt(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return tau, t0 and b (see `learn`) of effects, means, SDs, factors (draw, 4, effect)."""
+        thetas = self.parts(seen[:, 0] * seen[:, 3])
+        taus, places = [], []
+        slopes, first = np.zeros((self.size, self.most_partners)), 0
+        for group, part in zip(self.members, self.parts(seen), strict=True):
+            rows = group.rows(thetas) if group.partners else None
+            effect, mean, sd, factor = np.moveaxis(part, 1, 0)
+            tau, t, b = learn(effect, mean, sd, factor, rows)
+            slopes[first : first + len(b), : b.shape[1]] = b
+            first += len(b)
+            taus.append(tau)
+            places.append(t)
+        return np.concatenate(taus), np.concatenate(places), slopes
+
+    def standard(self, seen: np.ndarray, forms: tuple[np.ndarray, ...]) -> np.ndarray:
+        """Return w (draw, effect) of effects, means, SDs and factors (draw, 4, effect)."""
+        thetas = self.parts(seen[:, 0] * seen[:, 3])
+        found, first = [], 0
+        for group, part in zip(self.members, self.parts(seen), strict=True):
+            last = first + part.shape[-1]
+            tau, t, slopes = (form[first:last] for form in forms)
+            t = t + group.beside(thetas, slopes)
+            center, width = conditional(tau, t, *np.moveaxis(part[:, 1:], 1, 0))
+            found.append((part[:, 0] - center) / width)
+            first = last
+        return np.concatenate(found, axis=1)
+
     def walk(
-        self, vector: Array, data: Any, forms: tuple[Array, Array], *, forward: bool
+        self, vector: Array, data: Any, forms: Parts, *, forward: bool
     ) -> tuple[Array, Array, Array]:
         """Return the vector in its other form, log |d effects / dw|, and what w came from.
 
@@ -83,7 +124,7 @@ class Groups:
         vector
             With w in place of the effects, if `forward`; else with the effects.
         forms
-            tau and t (effect,).
+            tau and t0 (effect,), and b (effect, partner).
 
         Returns
         -------
@@ -92,13 +133,16 @@ class Groups:
         """
         told = vector
         log_slope, seen, first = jnp.zeros(()), [], 0
+        thetas: list[Array] = []
         for group in self.members:
             at = slice(*group.entries)
             last = first + at.stop - at.start
-            tau, t = forms[0][first:last], forms[1][first:last]
+            tau, t, slopes = (part[first:last] for part in forms)
+            t = t + group.beside(thetas, slopes)
             turned = group.turned(vector[at], group.parameters(told, data), tau, t, forward=forward)
             log_slope = log_slope + turned.log_slope
             seen.append(turned.seen)
+            thetas.append(turned.seen[0] * turned.seen[3])
             told = told.at[at].set(turned.values)
             vector = vector.at[at].set(turned.out)
             first = last
@@ -119,7 +163,8 @@ def centred(density: Density, groups: Groups, data: Any) -> Density:
     """
     if not groups.members:
         return density
-    forms = (jnp.zeros(groups.size), jnp.zeros(groups.size))
+    size = groups.size
+    forms = (jnp.zeros(size), jnp.zeros(size), jnp.zeros((size, groups.most_partners)))
     coordinates = _coordinates(groups)
     arguments = (density.arguments, data, forms)
     return replace(
@@ -199,54 +244,10 @@ def _reform(groups: Groups) -> Reform:
             parts.append(np.asarray(compiled(jnp.asarray(draws[rows]), data, forms)))
         seen = np.concatenate(parts)[: len(draws)]
         half = seen[:: max(1, len(draws) // MOST_DRAWS)]
-        tau, t = learn(*np.moveaxis(half, 1, 0))
-        center, width = conditional(tau, t, *np.moveaxis(seen[:, 1:], 1, 0))
+        forms = groups.learnt(half)
         entries = np.concatenate([np.arange(*group.entries) for group in groups.members])
         draws = draws.copy()
-        draws[:, entries] = (seen[:, 0] - center) / width
-        return (tau, t), draws
+        draws[:, entries] = groups.standard(seen, forms)
+        return forms, draws
 
     return reform
-
-
-def learn(
-    effect: np.ndarray, mean: np.ndarray, sd: np.ndarray, factor: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return tau and t (effect,) under which draws of the effects are likeliest.
-
-    Parameters
-    ----------
-    effect, mean, sd, factor
-        (draw, effect).
-    """
-    size = effect.shape[1]
-    unit = 1.0 / np.maximum(np.median((sd * factor) ** 2, axis=0), 1e-300)
-    tau, t = np.zeros(size), np.zeros(size)
-    # The non-centred form stays where the other is hardly better.
-    best = _score(effect, mean, sd, factor, tau, t) + GAIN
-    for weight in WEIGHTS:
-        trial = weight * unit
-        # Given tau, t is a regression of the effect on the share of it that the data decide.
-        center, width = conditional(trial, 0.0, mean, sd, factor)
-        slope = trial * sd**2 * factor / (1.0 + trial * (sd * factor) ** 2) / width
-        place = (slope * (effect - center) / width).sum(axis=0) / np.maximum(
-            (slope**2).sum(axis=0), 1e-300
-        )
-        score = _score(effect, mean, sd, factor, trial, place)
-        better = np.isfinite(score) & (score > best)
-        best = np.where(better, score, best)
-        tau, t = np.where(better, trial, tau), np.where(better, place, t)
-    return tau, t
-
-
-def _score(
-    effect: np.ndarray,
-    mean: np.ndarray,
-    sd: np.ndarray,
-    factor: np.ndarray,
-    tau: np.ndarray,
-    t: np.ndarray,
-) -> np.ndarray:
-    """Return the mean log-density (effect,) of the draws, up to a constant."""
-    center, width = conditional(tau, t, mean, sd, factor)
-    return np.asarray(-(np.log(width) + 0.5 * ((effect - center) / width) ** 2).mean(axis=0))

@@ -2,16 +2,19 @@
 
 Effects stand apart, are correlated with each other (a multivariate normal: each is seen given those
 before it), or are the steps of a random walk. Given what they depend on, each is N(mean, sd^2).
+Several effects of one group, such as its level and its slope, are partners: data inform them
+together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Array = jax.Array
 APART, CORRELATED, STEPS = "apart", "correlated", "steps"
@@ -57,6 +60,9 @@ class Group:
         Of the variable; correlated effects and the steps of a walk lie along its last axis.
     kind
         One of `APART`, `CORRELATED`, `STEPS`.
+    partners
+        Which groups before it have effects of the same rows (first axis): what data say of an
+        entry may depend on these.
     """
 
     entries: tuple[int, int]
@@ -64,6 +70,33 @@ class Group:
     scales: tuple[tuple[int, int], ...] = ()
     shape: tuple[int, ...] = ()
     kind: str = APART
+    partners: tuple[int, ...] = ()
+
+    def beside(self, thetas: Sequence[Any], slopes: Any) -> Any:
+        """Return by how much theta of the partners moves what data say of each entry (..., entry).
+
+        Parameters
+        ----------
+        thetas
+            Of all groups before, each (..., entry). NumPy or JAX.
+        slopes
+            (entry, partner); columns beyond this group's partners are not used.
+        """
+        moved, first = 0.0, 0
+        for partner in self.partners:
+            theta = self._by_row(thetas[partner])
+            last = first + theta.shape[-1]
+            own = slopes[:, first:last].reshape(theta.shape[-2], -1, theta.shape[-1])
+            part = (theta[..., None, :] * own).sum(axis=-1)
+            moved, first = moved + part.reshape(*part.shape[:-2], -1), last
+        return moved
+
+    def rows(self, thetas: Sequence[np.ndarray]) -> np.ndarray:
+        """Return theta of the partners, by row (draw, row, partner), of thetas (draw, entry)."""
+        return np.concatenate([self._by_row(thetas[i]) for i in self.partners], axis=-1)
+
+    def _by_row(self, theta: Any) -> Any:
+        return theta.reshape(*theta.shape[:-1], self.shape[0], -1)
 
     def turned(
         self, given: Array, parameters: list[Array], tau: Array, t: Array, *, forward: bool
@@ -140,3 +173,20 @@ def _correlated(
     )
     seen = jnp.stack([values, means, sds, factor.ravel()])
     return Turned(values, values if forward else w, jnp.sum(jnp.log(widths)), seen)
+
+
+def partners_of(
+    shape: tuple[int, ...], kind: str, before: Sequence[Group], most: int
+) -> tuple[int, ...]:
+    """Return which groups before have effects of the same rows, at most `most` of each row."""
+    if kind == STEPS or not shape or shape[0] < 2:
+        return ()
+    found, width = [], 0
+    for i, group in enumerate(before):
+        if group.kind == STEPS or not group.shape or group.shape[0] != shape[0]:
+            continue
+        own = int(np.prod(group.shape[1:]))
+        if width + own <= most:
+            found.append(i)
+            width += own
+    return tuple(found)

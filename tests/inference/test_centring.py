@@ -11,9 +11,10 @@ import pymc as pm
 import pytest
 
 import bayes_mkt as bm
-from bayes_mkt.inference.centring import Groups, centred, learn
+from bayes_mkt.inference.centring import Groups, centred
 from bayes_mkt.inference.density import Density
 from bayes_mkt.inference.effects import conditional
+from bayes_mkt.inference.pseudo_observations import learn
 from bayes_mkt.inference.target import Target, target
 
 GROUPS = 6
@@ -123,6 +124,16 @@ def model_walk_of_t() -> None:
     pm.Poisson("y", pm.math.exp(walk), observed=COUNTS)
 
 
+def model_partners() -> None:
+    # Level, slope and curve of each group: the latter two depend on the level before them.
+    s, own = pm.HalfNormal("s", shape=2), pm.HalfNormal("own", shape=2)
+    level = pm.Normal("level", pm.Normal("mu"), s[0], shape=GROUPS)
+    slope = pm.Normal("slope", shape=GROUPS)
+    curve = pm.Normal("curve", 0.0, own, shape=(GROUPS, 2))
+    rate = level[:, None] + (s[1] * slope)[:, None] * np.array([-1.0, 1.0]) + curve
+    pm.Poisson("y", pm.math.exp(rate), observed=np.stack([COUNTS, COUNTS[::-1]], axis=1))
+
+
 def opened(build: Callable[[], None]) -> tuple[Target, Density, Density, Groups]:
     """Return the target of a model, its density before and after, and its groups."""
     with pm.Model() as model:
@@ -148,6 +159,7 @@ FOUND = {
     model_correlated_by_group: 4 + 2,
     model_walk: GROUPS,
     model_walk_of_t: 0,
+    model_partners: 4 * GROUPS,
 }
 
 
@@ -160,7 +172,8 @@ def test_groups_are_found_by_the_form_of_the_graph(build: Callable[[], None]) ->
 def test_any_form_is_the_same_density(build: Callable[[], None]) -> None:
     _, plain, formed, groups = opened(build)
     rng = np.random.default_rng(1)
-    forms = (rng.gamma(1.0, 1.0, groups.size), rng.normal(size=groups.size))
+    lines = rng.normal(size=(groups.size, groups.most_partners))
+    forms = (rng.gamma(1.0, 1.0, groups.size), rng.normal(size=groups.size), lines)
     formed = formed.with_forms(forms)
     w = jnp.asarray(rng.normal(size=plain.start.size))
     data, learnt = formed.arguments[1:]
@@ -177,7 +190,15 @@ def test_any_form_is_the_same_density(build: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize(
-    "build", [model_centred, model_non_centred, model_nested, model_correlated, model_walk]
+    "build",
+    [
+        model_centred,
+        model_non_centred,
+        model_nested,
+        model_correlated,
+        model_walk,
+        model_partners,
+    ],
 )
 def test_draws_keep_their_meaning_in_a_new_form(build: Callable[[], None]) -> None:
     _, plain, formed, groups = opened(build)
@@ -196,7 +217,7 @@ def test_what_the_data_say_is_learnt(tau: float) -> None:
     s, mu, t = rng.gamma(3.0, 0.3, (4000, 1)), rng.normal(size=(4000, 1)), 1.5
     center, width = conditional(tau, t, mu, s, np.ones_like(s))
     effect = rng.normal(center, width)
-    found, place = learn(effect, mu, s, np.ones_like(s))
+    found, place, _ = learn(effect, mu, s, np.ones_like(s))
     if tau == 0:
         assert found[0] < 0.1
         return
@@ -206,6 +227,30 @@ def test_what_the_data_say_is_learnt(tau: float) -> None:
         found, place, mu, s, 1.0
     )[1]
     assert again.std() == pytest.approx(1.0, abs=0.05)
+
+
+def test_effects_of_one_row_are_partners_and_steps_are_not() -> None:
+    groups = opened(model_partners)[3]
+    assert [group.partners for group in groups.members] == [(), (0,), (0, 1)]
+    assert groups.most_partners == 3
+    assert opened(model_walk)[3].most_partners == opened(model_scaled_twice)[3].most_partners == 0
+
+
+def test_what_the_data_say_of_two_effects_together_is_learnt() -> None:
+    # Data know the sum, theta_1 + 2 theta_2 = 3, with precision 40, and theta_1 a little.
+    rng = np.random.default_rng(5)
+    s = rng.gamma(3.0, 0.3, (4000, 2))
+    first = rng.normal(*conditional(1.0, 0.5, 0.0, s[:, :1], 1.0))
+    tau, t, slope = 160.0, 1.5, -0.5
+    second = rng.normal(*conditional(tau, t + slope * first, 0.0, s[:, 1:], 1.0))
+    ones, zeros = np.ones((4000, 1)), np.zeros((4000, 1))
+    found, place, line = learn(second, zeros, s[:, 1:], ones, first[:, :, None])
+    assert found[0] == pytest.approx(tau, rel=0.5)
+    assert place[0] == pytest.approx(t, abs=0.03)
+    assert line[0, 0] == pytest.approx(slope, abs=0.03)
+    # What tells nothing is left out.
+    noise = rng.normal(size=(4000, 1, 1))
+    assert learn(first, zeros, s[:, :1], ones, noise)[2][0, 0] == 0.0
 
 
 def test_the_model_s_own_start_is_kept() -> None:
