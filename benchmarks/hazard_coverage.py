@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.special import expit
 
 import bayes_mkt as bm
 from bayes_mkt import seeds
@@ -31,6 +32,8 @@ def measure(
     """Count how often 90 % intervals hold the truth on simulated logs, and what windows lose.
 
     Customers are acquired over a year and followed for at least half a year; one fit for each log.
+    The typical share of never-returners of a log is drawn from the model's prior: half a year tells
+    little of it, and of one and the same share inside the prior intervals would hold too often.
     The regret of contact windows is what the chosen window's true probability falls short of the
     best one's, as a share of it. No log is left out, converged or not.
 
@@ -84,7 +87,11 @@ def answer(
     """Simulate a log, fit it, and return intervals beside the truth, verdict and regret."""
     log_seed = seeds.integer(seed, f"hazard_coverage log {index}")
     fit_seed = seeds.integer(seed, f"hazard_coverage fit {index}")
-    sim = bm.simulate.second_purchases(customers=customers, markets=markets, seed=log_seed)
+    prior = dict(SPEC.prior("never_level").parameters)
+    logit = seeds.generator(log_seed, "never returners").normal(prior["mu"], prior["sigma"])
+    sim = bm.simulate.second_purchases(
+        customers=customers, markets=markets, never=float(expit(logit)), seed=log_seed
+    )
     data = bm.FirstPurchases.from_transactions(sim.frame, **{**sim.columns, "end": "2024-03-01"})
     begun = time.perf_counter()
     with warnings.catch_warnings():

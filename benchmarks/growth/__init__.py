@@ -20,6 +20,8 @@ GRID = {
     "weeks": (52, 104, 156, 208),
     "channels": (2, 4, 8, 12),
 }
+# A retailer's whole market.
+LARGEST = {"regions": 200, "weeks": 156, "channels": 10}
 QUICK_CENTRE = {"regions": 10, "weeks": 52, "channels": 2}
 QUICK_GRID = {"regions": (5, 10), "weeks": (52,), "channels": (2, 3)}
 COLUMNS = {
@@ -36,7 +38,7 @@ COLUMNS = {
 def measure(*, seed: int = 1, limit: float = 900.0, quick: bool = False, note: str = "") -> None:
     """Fit `bm.MediaMix` to simulated panels of growing size, each in a process of its own.
 
-    Regions, weeks and channels grow one at a time from 50 x 104 x 4.
+    Regions, weeks and channels grow one at a time from 50 x 104 x 4; 200 x 156 x 10 comes last.
 
     Parameters
     ----------
@@ -50,7 +52,8 @@ def measure(*, seed: int = 1, limit: float = 900.0, quick: bool = False, note: s
         A remark to keep with the result, such as what else the machine was doing.
     """
     rows = []
-    for size in points(QUICK_CENTRE, QUICK_GRID) if quick else points(CENTRE, GRID):
+    sizes = points(QUICK_CENTRE, QUICK_GRID) if quick else [*points(CENTRE, GRID), LARGEST]
+    for size in sizes:
         rows.append({**size, **point(size, seed, limit)})
         print(rows[-1], flush=True)
     words = f"--seed {seed} --limit {limit:g}" + " --quick" * quick
