@@ -25,7 +25,7 @@ import numpy as np
 
 from bayes_mkt.inference.density import Coordinates, Density, Forms, Layout, Reform, Volume
 from bayes_mkt.inference.effects import Group, conditional, partners_of
-from bayes_mkt.inference.pseudo_observations import learn
+from bayes_mkt.inference.pseudo_observations import Effects, learn
 
 Array = jax.Array
 MOST_DRAWS = 400
@@ -93,8 +93,7 @@ class Groups:
         slopes, first = np.zeros((self.size, self.most_partners)), 0
         for group, part in zip(self.members, self.parts(seen), strict=True):
             rows = group.rows(thetas) if group.partners else None
-            effect, mean, sd, factor = np.moveaxis(part, 1, 0)
-            tau, t, b = learn(effect, mean, sd, factor, rows)
+            tau, t, b = learn(Effects(*np.moveaxis(part, 1, 0)), rows)
             slopes[first : first + len(b), : b.shape[1]] = b
             first += len(b)
             taus.append(tau)

@@ -2,8 +2,8 @@
 
 Effects stand apart, are correlated with each other (a multivariate normal: each is seen given those
 before it), or are the steps of a random walk. Given what they depend on, each is N(mean, sd^2).
-Several effects of one group, such as its level and its slope, are partners: data inform them
-together.
+Effects of one row in several groups, such as a level and a slope of each market, are partners: data
+inform them together. (Columns of one group aren't partners of each other.)
 """
 
 from __future__ import annotations
@@ -87,8 +87,10 @@ class Group:
             theta = self._by_row(thetas[partner])
             last = first + theta.shape[-1]
             own = slopes[:, first:last].reshape(theta.shape[-2], -1, theta.shape[-1])
-            part = (theta[..., None, :] * own).sum(axis=-1)
-            moved, first = moved + part.reshape(*part.shape[:-2], -1), last
+            for k in range(theta.shape[-1]):
+                part = theta[..., k, None] * own[..., k]
+                moved = moved + part.reshape(*part.shape[:-2], -1)
+            first = last
         return moved
 
     def rows(self, thetas: Sequence[np.ndarray]) -> np.ndarray:

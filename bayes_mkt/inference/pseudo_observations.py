@@ -1,100 +1,220 @@
 """What data say of each group effect, as if it had been observed with noise; learnt from draws.
 
-Of theta ~ N(mu, s) data are taken to say t ~ N(theta, 1 / tau), where t may be a line in what else
-is told of the group. tau, t0 and the line's slopes are those under which draws of the effects are
-likeliest, given their means and SDs.
+Of theta ~ N(mu, s) data are taken to say t ~ N(theta, 1 / tau), where t may be a line in effects
+of the same row. tau, t0 and the line's slopes are those under which draws of the effects are
+likeliest, given their means and SDs. A line is taken only where it also foretells the draws of
+chains that it wasn't fitted to: chains on their way lie along lines of their own.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from bayes_mkt.inference.effects import conditional
 
 WEIGHTS = np.geomspace(1e-2, 1e4, 13)
+# What a form must gain over the one before it, in mean log-density of an effect: the line over the
+# point, the point over the non-centred form.
 GAIN = 0.02
 RIDGE = 1e-6
+CONSTANT = 1e-8
+# Rows of effects at a time, which bounds the memory of lines.
+BLOCK = 500
 
 
-def learn(
-    effect: np.ndarray,
-    mean: np.ndarray,
-    sd: np.ndarray,
-    factor: np.ndarray,
-    rows: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class Effects:
+    """Draws of effects, and what their prior gives them.
+
+    Attributes
+    ----------
+    effect, mean, sd, factor
+        (draw, effect).
+    """
+
+    effect: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+    factor: np.ndarray
+
+    def part(self, draws: slice, effects: slice) -> Effects:
+        """Return some of the draws of some of the effects."""
+        at = (draws, effects)
+        return Effects(self.effect[at], self.mean[at], self.sd[at], self.factor[at])
+
+    @property
+    def unit(self) -> np.ndarray:
+        """Return the precision of theta's prior (effect,)."""
+        return np.asarray(1.0 / np.maximum(np.median((self.sd * self.factor) ** 2, axis=0), 1e-300))
+
+    def score(self, tau: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Return the mean log-density (effect,) of the draws, up to a constant."""
+        center, width = conditional(tau, t, self.mean, self.sd, self.factor)
+        squares = ((self.effect - center) / width) ** 2
+        return np.asarray(-(np.log(width) + 0.5 * squares).mean(axis=0))
+
+    def regression(self, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return slope and left side of the regression that gives t, both (draw, effect).
+
+        Given tau it is one of the effect on the share of it that the data decide.
+        """
+        center, width = conditional(tau, 0.0, self.mean, self.sd, self.factor)
+        told = tau * self.sd**2 * self.factor
+        return told / (1.0 + tau * (self.sd * self.factor) ** 2) / width, (
+            self.effect - center
+        ) / width
+
+
+def learn(effects: Effects, rows: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """Return tau, t0 (effect,) and b (effect, partner) under which draws of effects are likeliest.
 
     Parameters
     ----------
-    effect, mean, sd, factor
-        (draw, effect).
+    effects
+        Their draws, one chain after the other.
     rows
         Theta of the effects' partners, by row (draw, row, partner); None where they have none.
     """
-    size = effect.shape[1]
-    steps: tuple[np.ndarray | None, ...] = (None,) if rows is None else (None, rows)
-    unit = 1.0 / np.maximum(np.median((sd * factor) ** 2, axis=0), 1e-300)
-    tau, t = np.zeros(size), np.zeros(size)
-    b = np.zeros((size, 0 if rows is None else rows.shape[2]))
-    best = _score(effect, mean, sd, factor, tau, t)
-    for partners in steps:
-        # The simpler form stays where the other is hardly better.
-        best = best + GAIN
-        for weight in WEIGHTS:
-            trial = weight * unit
-            # Given tau, t is a regression of the effect on the share of it that the data decide.
-            center, width = conditional(trial, 0.0, mean, sd, factor)
-            slope = trial * sd**2 * factor / (1.0 + trial * (sd * factor) ** 2) / width
-            start, line, places = _line(slope, (effect - center) / width, partners)
-            score = _score(effect, mean, sd, factor, trial, places)
-            better = np.isfinite(score) & (score > best)
-            best = np.where(better, score, best)
-            tau, t = np.where(better, trial, tau), np.where(better, start, t)
-            if line is not None:
-                b = np.where(better[:, None], line, b)
-    return tau, t, b
+    # Draws that aren't finite, or overflow, leave their own effects as they are.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _learnt(effects, rows)
 
 
-def _line(
-    slope: np.ndarray, effect: np.ndarray, rows: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Return t0, b, and t of each draw, by least squares: effect = slope (t0 + sum_k b_k theta_k).
+def _learnt(effects: Effects, rows: np.ndarray | None) -> tuple[np.ndarray, ...]:
+    if rows is None:
+        tau, t, _ = _points(effects)
+        return tau, t, np.zeros((len(tau), 0))
+    each = effects.effect.shape[1] // rows.shape[1]
+    parts = []
+    for first in range(0, rows.shape[1], BLOCK):
+        here = slice(first * each, (first + BLOCK) * each)
+        part = effects.part(slice(None), here)
+        parts.append(_lines(part, rows[:, first : first + BLOCK]))
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+
+def _points(effects: Effects) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return tau, t and score (effect,) of the likeliest form without partners."""
+    unit = effects.unit
+    tau, t = np.zeros(len(unit)), np.zeros(len(unit))
+    # The non-centred form stays where the other is hardly better.
+    best = effects.score(tau, t) + GAIN
+    for weight in WEIGHTS:
+        trial = weight * unit
+        place = _point(effects, trial)
+        score = effects.score(trial, place)
+        better = np.isfinite(score) & (score > best)
+        best = np.where(better, score, best)
+        tau, t = np.where(better, trial, tau), np.where(better, place, t)
+    return tau, t, best
+
+
+def _point(effects: Effects, tau: np.ndarray) -> np.ndarray:
+    """Return the likeliest t (effect,) of a given tau."""
+    slope, left = effects.regression(tau)
+    return np.asarray((slope * left).sum(axis=0) / np.maximum((slope**2).sum(axis=0), 1e-300))
+
+
+def _lines(effects: Effects, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return tau, t0 and b of the likeliest form, with theta (draw, row, partner) if it pays."""
+    tau, t, score = _points(effects)
+    line, unit = Line.of(rows), effects.unit
+    steep, best = np.zeros(len(tau)), score
+    for weight in WEIGHTS:
+        trial = weight * unit
+        found = effects.score(trial, line.at(line.fitted(effects, trial)))
+        better = np.isfinite(found) & (found > best)
+        best, steep = np.where(better, found, best), np.where(better, trial, steep)
+    start, slopes = line.plain(line.fitted(effects, steep))
+    pays = (steep > 0) & np.isfinite(start) & np.isfinite(slopes).all(axis=1)
+    pays &= _foretold(effects, rows, tau, steep) > GAIN
+    return (
+        np.where(pays, steep, tau),
+        np.where(pays, start, t),
+        np.where(pays[:, None], slopes, 0.0),
+    )
+
+
+def _foretold(effects: Effects, rows: np.ndarray, tau: np.ndarray, steep: np.ndarray) -> np.ndarray:
+    """Return by how much a line foretells one half of the chains better than a point does.
+
+    Each is fitted to the other half; the mean over both ways (effect,).
 
     Parameters
     ----------
-    slope, effect
-        (draw, effect).
-    rows
-        theta (draw, row, partner).
+    effects, rows
+        All draws, one chain after the other.
+    tau, steep
+        Precisions of the point and of the line (effect,).
     """
-    if rows is None:
-        start = (slope * effect).sum(axis=0) / np.maximum((slope**2).sum(axis=0), 1e-300)
-        return start, None, start
-    middle, spread = rows.mean(axis=0), rows.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    count, (draws, length, _) = rows.shape[2] + 1, rows.shape
-    x = np.concatenate([np.ones((draws, length, 1)), (rows - middle) / spread], axis=2)
-    by_row = slope.reshape(draws, length, -1)
-    moments = np.einsum("dre,drk,drl->rekl", by_row**2, x, x, optimize=True)
-    sums = np.einsum("dre,drk->rek", by_row * effect.reshape(by_row.shape), x, optimize=True)
-    size = np.maximum(np.trace(moments, axis1=2, axis2=3), 1e-300)
-    moments = moments + (RIDGE * size)[..., None, None] * np.eye(count)
-    found = np.linalg.solve(moments, sums[..., None])[..., 0]
-    places = np.einsum("drk,rek->dre", x, found, optimize=True).reshape(effect.shape)
-    line = found[..., 1:] / spread[:, None]
-    start = found[..., 0] - (line * middle[:, None]).sum(axis=2)
-    return start.ravel(), line.reshape(-1, count - 1), places
+    half = len(rows) // 2
+    gain = np.zeros(len(tau))
+    for known, asked in (
+        (slice(None, half), slice(half, None)),
+        (slice(half, None), slice(None, half)),
+    ):
+        given, held = (effects.part(draws, slice(None)) for draws in (known, asked))
+        line = Line.of(rows[known])
+        start, slopes = line.plain(line.fitted(given, steep))
+        by_row = slopes.reshape(rows.shape[1], -1, rows.shape[2])
+        moved = np.einsum("drk,rek->dre", rows[asked], by_row).reshape(held.effect.shape)
+        point = held.score(tau, _point(given, tau))
+        gain += 0.5 * (held.score(steep, start + moved) - point)
+    return np.where(np.isfinite(gain), gain, -np.inf)
 
 
-def _score(
-    effect: np.ndarray,
-    mean: np.ndarray,
-    sd: np.ndarray,
-    factor: np.ndarray,
-    tau: np.ndarray,
-    t: np.ndarray,
-) -> np.ndarray:
-    """Return the mean log-density (effect,) of the draws, up to a constant."""
-    center, width = conditional(tau, t, mean, sd, factor)
-    return np.asarray(-(np.log(width) + 0.5 * ((effect - center) / width) ** 2).mean(axis=0))
+@dataclass(frozen=True)
+class Line:
+    """Regressions on theta of partners, row by row.
+
+    Attributes
+    ----------
+    middle, spread
+        Of theta over draws (row, partner); a spread of inf leaves a partner out.
+    x
+        One, and theta in these units (row, draw, 1 + partner).
+    products
+        Of x with itself, at each draw (row, draw, (1 + partner)^2).
+    """
+
+    middle: np.ndarray
+    spread: np.ndarray
+    x: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Line:
+        """Return what the regressions on theta (draw, row, partner) have in common."""
+        middle, spread = rows.mean(axis=0), rows.std(axis=0)
+        spread = np.where(spread > CONSTANT * np.abs(middle), spread, np.inf)
+        scaled = ((rows - middle) / spread).transpose(1, 0, 2)
+        x = np.concatenate([np.ones((*scaled.shape[:2], 1)), scaled], axis=2)
+        products = (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:2], -1)
+        return cls(middle, spread, x, products)
+
+    def fitted(self, effects: Effects, tau: np.ndarray) -> np.ndarray:
+        """Return the coefficients on x of t at given tau (row, effect of the row, 1 + partner)."""
+        slope, left = (self._by_row(part) for part in effects.regression(tau))
+        count = self.x.shape[2]
+        moments = (slope**2 @ self.products).reshape(*slope.shape[:2], count, count)
+        sums = (slope * left) @ self.x
+        size = np.maximum(np.trace(moments, axis1=2, axis2=3), 1e-300)
+        moments = moments + (RIDGE * size)[..., None, None] * np.eye(count)
+        return np.asarray(np.linalg.solve(moments, sums[..., None])[..., 0])
+
+    def at(self, coefficients: np.ndarray) -> np.ndarray:
+        """Return t at each draw (draw, effect)."""
+        places = coefficients @ self.x.transpose(0, 2, 1)
+        return np.asarray(places.transpose(2, 0, 1).reshape(self.x.shape[1], -1))
+
+    def plain(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return t0 (effect,) and b (effect, partner) of coefficients on x."""
+        slopes = coefficients[..., 1:] / self.spread[:, None]
+        start = coefficients[..., 0] - (slopes * self.middle[:, None]).sum(axis=2)
+        return start.ravel(), slopes.reshape(-1, slopes.shape[2])
+
+    def _by_row(self, values: np.ndarray) -> np.ndarray:
+        """Return values (draw, effect) as (row, effect of the row, draw)."""
+        return values.reshape(len(values), len(self.x), -1).transpose(1, 2, 0)

@@ -14,7 +14,7 @@ import bayes_mkt as bm
 from bayes_mkt.inference.centring import Groups, centred
 from bayes_mkt.inference.density import Density
 from bayes_mkt.inference.effects import conditional
-from bayes_mkt.inference.pseudo_observations import learn
+from bayes_mkt.inference.pseudo_observations import Effects, learn
 from bayes_mkt.inference.target import Target, target
 
 GROUPS = 6
@@ -203,7 +203,11 @@ def test_any_form_is_the_same_density(build: Callable[[], None]) -> None:
 def test_draws_keep_their_meaning_in_a_new_form(build: Callable[[], None]) -> None:
     _, plain, formed, groups = opened(build)
     draws = np.random.default_rng(2).normal(size=(2, 300, plain.start.size))
+    if build is model_partners:
+        for effect in (slice(5, 11), slice(11, 17)):  # each follows the curve's first column
+            draws[..., effect] = 0.1 * draws[..., effect] + draws[..., 17:29:2]
     new, moved = formed.reformed(draws)
+    assert (new.forms[2] != 0.0).any() == (build is model_partners)
     at = [0, 1, 299]
     for before, after in zip(draws[1, at], moved[1, at], strict=True):
         x = groups.walk(jnp.asarray(before), *formed.arguments[1:], forward=True)[0]
@@ -217,7 +221,7 @@ def test_what_the_data_say_is_learnt(tau: float) -> None:
     s, mu, t = rng.gamma(3.0, 0.3, (4000, 1)), rng.normal(size=(4000, 1)), 1.5
     center, width = conditional(tau, t, mu, s, np.ones_like(s))
     effect = rng.normal(center, width)
-    found, place, _ = learn(effect, mu, s, np.ones_like(s))
+    found, place, _ = learn(Effects(effect, mu, s, np.ones_like(s)))
     if tau == 0:
         assert found[0] < 0.1
         return
@@ -244,13 +248,53 @@ def test_what_the_data_say_of_two_effects_together_is_learnt() -> None:
     tau, t, slope = 160.0, 1.5, -0.5
     second = rng.normal(*conditional(tau, t + slope * first, 0.0, s[:, 1:], 1.0))
     ones, zeros = np.ones((4000, 1)), np.zeros((4000, 1))
-    found, place, line = learn(second, zeros, s[:, 1:], ones, first[:, :, None])
+    found, place, line = learn(Effects(second, zeros, s[:, 1:], ones), first[:, :, None])
     assert found[0] == pytest.approx(tau, rel=0.5)
     assert place[0] == pytest.approx(t, abs=0.03)
     assert line[0, 0] == pytest.approx(slope, abs=0.03)
     # What tells nothing is left out.
     noise = rng.normal(size=(4000, 1, 1))
-    assert learn(first, zeros, s[:, :1], ones, noise)[2][0, 0] == 0.0
+    assert learn(Effects(first, zeros, s[:, :1], ones), noise)[2][0, 0] == 0.0
+
+
+def test_lines_keep_rows_and_entries_apart() -> None:
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(800, 3, 2))
+    slopes = rng.normal(size=(3, 4, 2))
+    t = 0.3 + np.einsum("drk,rek->dre", rows, slopes).reshape(800, 12)
+    sd, ones = rng.gamma(3.0, 0.3, (800, 1)) * np.ones(12), np.ones((800, 12))
+    effect = rng.normal(*conditional(400.0, t, 0.0 * sd, sd, ones))
+    _, place, line = learn(Effects(effect, 0.0 * sd, sd, ones), rows)
+    np.testing.assert_allclose(line, slopes.reshape(12, 2), atol=0.05)
+    np.testing.assert_allclose(place, 0.3, atol=0.05)
+
+
+@pytest.mark.parametrize(("chains", "draws", "within"), [(4, 25, 0.1), (8, 25, 0.3), (8, 12, 0.05)])
+def test_chains_on_their_way_are_given_no_line(chains: int, draws: int, within: float) -> None:
+    # Effects and partners have nothing in common but that each chain hasn't moved far yet.
+    rng = np.random.default_rng(7)
+    count, partners = 300, 4
+
+    def drawn(width: int) -> np.ndarray:
+        places = rng.normal(size=(chains, 1, width))
+        return (places + within * rng.normal(size=(chains, draws, width))).reshape(-1, width)
+
+    effect, rows = drawn(count), drawn(count * partners).reshape(-1, count, partners)
+    ones = np.ones_like(effect)
+    line = learn(Effects(effect, 0.0 * ones, ones, ones), rows)[2]
+    assert (line != 0.0).any(axis=1).mean() < 0.1
+
+
+def test_partners_that_tell_nothing_or_are_broken_leave_finite_forms() -> None:
+    rng = np.random.default_rng(8)
+    effect, rows = rng.normal(size=(200, 4)), rng.normal(size=(200, 4, 2))
+    ones = np.ones_like(effect)
+    rows[:, 0] = 0.7 + 1e-16 * rng.normal(size=(200, 2))
+    rows[3, 1] = np.nan
+    rows[3, 2] = np.inf
+    forms = learn(Effects(effect, 0.0 * ones, ones, ones), rows)
+    assert all(np.isfinite(form).all() for form in forms)
+    assert (forms[2][:3] == 0.0).all()
 
 
 def test_the_model_s_own_start_is_kept() -> None:
