@@ -177,7 +177,7 @@ def diagnose(draws: xr.DataTree) -> Diagnostics:
     findings = [
         *_value_findings(names, values, stuck),
         *_mixing_findings(table, chains, length),
-        *_energy_findings(diverging, chains * length, bfmi),
+        *_energy_findings(draws.attrs, diverging, chains * length, bfmi),
         *_weight_findings(importance),
     ]
     findings += _run_findings(draws.attrs, findings, chains * length)
@@ -354,12 +354,15 @@ def _run_findings(attrs: Mapping[Any, Any], findings: list[Finding], draws: int)
     return [Finding("interrupted", "", figure, _TO_THE_END, failed)]
 
 
-def _energy_findings(diverging: int, draws: int, bfmi: float) -> list[Finding]:
+def _energy_findings(
+    attrs: Mapping[Any, Any], diverging: int, draws: int, bfmi: float
+) -> list[Finding]:
     """Return failures of the Hamiltonian diagnostics."""
     findings = []
     if diverging:
+        higher = 0.95 if float(attrs.get("target_accept", 0.9)) < 0.95 else 0.99
         remedy = (
-            "The posterior has regions of strong curvature: raise target_accept to 0.95, use "
+            f"The posterior has regions of strong curvature: raise target_accept to {higher}, use "
             "non-centred group effects, or tighten the priors of scales."
         )
         figure = f"{diverging} of {draws} transitions, {diverging / draws:.2%}"
