@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +26,8 @@ Collapsing = str | Sequence[str] | None
 KEPT = 2
 
 
-class Prepared(NamedTuple):
+@dataclass(frozen=True)
+class Prepared:
     """What is sampled of a model.
 
     Attributes
@@ -33,13 +36,15 @@ class Prepared(NamedTuple):
         The whole of the model.
     marginal
         The density with the linear-Gaussian block integrated out, on the model's own variables.
-    density
-        The same in the coordinates in which it is sampled.
     """
 
     target: Target
     marginal: Density
-    density: Density
+
+    @cached_property
+    def density(self) -> Density:
+        """Return the marginal density in the coordinates in which it is sampled."""
+        return _formed(self.target, self.marginal)
 
 
 # By the model's identity, which the target holds on to, and all that it was made from.
@@ -67,7 +72,7 @@ def prepared(model: pm.Model, collapsing: Collapsing = "auto") -> Prepared:
         return _LATEST[key]
     posterior = target(model)
     inner = marginal(posterior, collapsing)
-    _LATEST[key] = found = Prepared(posterior, inner, _formed(posterior, inner))
+    _LATEST[key] = found = Prepared(posterior, inner)
     while len(_LATEST) > KEPT:
         _LATEST.popitem(last=False)
     return found

@@ -204,7 +204,8 @@ def _sample(
     begun = time.perf_counter()
     limit = settings.draws or settings.max_draws
     with reporter(progress) as show:
-        posterior, _, density = prepared(model, settings.collapse)
+        made = prepared(model, settings.collapse)
+        posterior, density = made.target, made.density
         kernel, chains = KERNELS[settings.sampler], settings.n_chains
         # What takes longest to compile comes first.
         prepare_run(density, chains, kernel, settings.target_accept)
@@ -258,7 +259,8 @@ def _approximate(
 ) -> xr.DataTree:
     shape = (settings.n_chains, settings.draws or 1000)
     with reporter(progress) as show:
-        posterior, _, density = prepared(model, settings.collapse)
+        made = prepared(model, settings.collapse)
+        posterior, density = made.target, made.density
         show.update(0.3, settings.sampler)
         found = approximate(
             density, settings.sampler, seed=settings.seed, draws=shape[0] * shape[1]

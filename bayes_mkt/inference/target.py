@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import jax
@@ -106,9 +106,6 @@ class Target:
         Names and shapes of the unconstrained variables in the vector.
     data
         Values of the model's `pm.Data`, by name, sorted; arguments of every compiled function.
-    log_density
-        ``(x, data) -> float``: log p(x, y) with the Jacobian of the transforms, where
-        `data` is a tuple in the order of `data`. Pure: safe under `jit`, `grad`, `vmap`.
     start
         The model's initial point, by value variable.
     memory
@@ -118,9 +115,18 @@ class Target:
     model: pm.Model
     layout: Layout
     data: Mapping[str, np.ndarray]
-    log_density: Callable[[Array, tuple[Array, ...]], Array]
     start: Mapping[str, np.ndarray]
     memory: dict[tuple[str, ...], Callable[..., list[Array]]] = field(default_factory=dict)
+
+    @cached_property
+    def log_density(self) -> Callable[[Array, tuple[Array, ...]], Array]:
+        """Return ``(x, data) -> float``: log p(x, y) with the Jacobian of the transforms.
+
+        `data` is a tuple in the order of `data`. Pure, and made when it is first asked for.
+        """
+        with pytensor.config.change_flags(**UNTRACED):
+            data, graphs = _open_data(self.model, [self.model.logp()])
+        return _of_theta(_jaxify([*self.model.value_vars, *data], graphs), self.layout)
 
     @property
     def arguments(self) -> tuple[Array, ...]:
@@ -362,7 +368,7 @@ def _two_lists(compiled: Callable[..., list[Array]]) -> Callable[..., list[Array
 
 
 def target(model: pm.Model) -> Target:
-    """Return the log-density of `model` as a function of a flat vector and of its data.
+    """Return `model` as functions of a flat vector and of its data, made when asked for.
 
     Parameters
     ----------
@@ -385,13 +391,9 @@ def target(model: pm.Model) -> Target:
     start = model.initial_point(random_seed=0)
     names = tuple(v.name for v in model.value_vars)
     layout = Layout(names, tuple(np.shape(start[name]) for name in names))
-    with pytensor.config.change_flags(**UNTRACED):
-        data, graphs = _open_data(model, [model.logp()])
-    compiled = _jaxify([*model.value_vars, *data], graphs)
     return Target(
         model=model,
         layout=layout,
         data={v.name: v.get_value() for v in sorted(model.data_vars, key=lambda v: v.name)},
-        log_density=_of_theta(compiled, layout),
         start=start,
     )
