@@ -253,7 +253,7 @@ def many_groups(groups: int, seen: int = 8) -> pm.Model:
 
 
 def test_a_run_with_many_groups_begins_in_blocks() -> None:
-    _, _, density = prepared(many_groups(450), None)
+    density = prepared(many_groups(450), None).density
     rng = np.random.default_rng(7)
     starts = initial_positions(density, chains=CHAINS, rng=rng)
     state = begin(density, starts, rng)
@@ -266,7 +266,7 @@ def test_a_run_with_many_groups_begins_in_blocks() -> None:
 
 def test_draws_in_blocks_agree_with_draws_along_axes(monkeypatch: pytest.MonkeyPatch) -> None:
     model = many_groups(101, 40)
-    _, _, density = prepared(model, None)
+    density = prepared(model, None).density
     points = density.start + np.random.default_rng(1).normal(0.0, 0.1, (8, density.start.size))
     found = []
     for kind in (InBlocks, AlongAxes):

@@ -334,6 +334,7 @@ def test_without_pooling_every_region_needs_spend_for_a_prior_on_its_roi() -> No
 @pytest.mark.parametrize("name", ["national", "varying"])
 def test_a_sampler_gets_a_density_with_its_linear_part_taken_out(name: str) -> None:
     spec, kind = MODELS[name]
-    posterior, _, density = prepared(spec.build(panel(kind)))
+    made = prepared(spec.build(panel(kind)))
+    posterior, density = made.target, made.density
     assert density.layout.size < posterior.layout.size
     assert np.isfinite(density.log_density(density.start, density.arguments))
