@@ -6,8 +6,8 @@ For theta ~ N(mu, s), data that inform theta like an observation t of precision 
 
 so that w = (theta - M) / R is standard normal whatever mu and s: no funnel is left between the
 effects and their spread. tau = 0 is the non-centred form, tau -> inf the centred one. Where data
-inform several effects of a group together, such as its level and its slope, and know their sum
-better than each, t is a line in the effects before: t = t0 + sum_k b_k theta_k. tau, t0 and b of
+inform several effects of a row together, such as a market's level and its slope, and know their
+sum better than each, t is a line in those before: t = t0 + sum_k b_k theta_k. tau, t0 and b of
 each entry are learnt in warmup; any values give the same posterior. The weight tau s^2 / (1 + tau
 s^2) is the partial centring of Papaspiliopoulos, Roberts & Skoeld (2007), here a function of s.
 """

@@ -360,10 +360,11 @@ def _energy_findings(
     """Return failures of the Hamiltonian diagnostics."""
     findings = []
     if diverging:
-        higher = 0.95 if float(attrs.get("target_accept", 0.9)) < 0.95 else 0.99
+        asked = float(attrs.get("target_accept", 0.9))
+        higher = next((f"raise target_accept to {a}, " for a in (0.95, 0.99) if a > asked), "")
         remedy = (
-            f"The posterior has regions of strong curvature: raise target_accept to {higher}, use "
-            "non-centred group effects, or tighten the priors of scales."
+            f"The posterior has regions of strong curvature: {higher}use non-centred group "
+            "effects, or tighten the priors of scales."
         )
         figure = f"{diverging} of {draws} transitions, {diverging / draws:.2%}"
         failed = diverging / draws > MAX_DIVERGING

@@ -125,7 +125,7 @@ def model_walk_of_t() -> None:
 
 
 def model_partners() -> None:
-    # Level, slope and curve of each group: the latter two depend on the level before them.
+    # Level, slope and curve of each group; the curve depends on fewest variables and comes first.
     s, own = pm.HalfNormal("s", shape=2), pm.HalfNormal("own", shape=2)
     level = pm.Normal("level", pm.Normal("mu"), s[0], shape=GROUPS)
     slope = pm.Normal("slope", shape=GROUPS)

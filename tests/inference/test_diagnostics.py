@@ -186,6 +186,20 @@ def test_divergences_are_noted_and_more_than_one_in_a_thousand_fail(count: int, 
         assert "Note: divergences" in found.verdict
 
 
+@pytest.mark.parametrize(
+    ("asked", "higher"), [(None, "0.95"), (0.9, "0.95"), (0.95, "0.99"), (0.99, None)]
+)
+def test_the_remedy_for_divergences_asks_for_more_than_was_asked(
+    asked: float | None, higher: str | None
+) -> None:
+    draws = tree({"x": noise()}, diverging=np.ones((CHAINS, DRAWS), dtype=bool))
+    if asked is not None:
+        draws.attrs["target_accept"] = asked
+    verdict = bm.diagnose(draws).verdict
+    assert "use non-centred group effects" in verdict
+    assert (f"raise target_accept to {higher}, use" if higher else "curvature: use") in verdict
+
+
 def test_low_energy_fractions_fail() -> None:
     # A random walk in the energy: its changes are small beside its spread.
     walk = np.cumsum(noise(), axis=1)

@@ -46,8 +46,8 @@ def referee(fitted: bm.Fit) -> xr.DataTree:
             seed=1,
             sampler="pymc",
             chains=2,
-            warmup=250,
-            draws=250,
+            warmup=300,
+            draws=400,
             progress=False,
         )
     return fit.draws
