@@ -75,8 +75,9 @@ def collapse(
         model, theta, beta = found
         points = _points(posterior, theta, beta)
         data = posterior.arguments
-        slopes = _slopes(model)
-        designs, maps = zip(*(map(np.asarray, slopes(t, b, data)) for t, b in points), strict=True)
+        look = _looked_at(model)
+        looks = [[np.asarray(part) for part in look(*point, data)] for point in points]
+        designs, maps, noises, (observed, *_) = zip(*looks, strict=True)
         bent = _varying(beta, designs) | _varying(beta, maps)
         if not bent:
             break
@@ -90,7 +91,7 @@ def collapse(
     if found is None or not theta.size:
         _require_none(wanted)
         return None
-    reason = _unfit(model, points, data)
+    reason = _unfit(noises)
     if wanted is not None and (reason or wanted != set(beta.names)):
         lost = sorted(wanted - set(beta.names))
         other = (
@@ -106,9 +107,8 @@ def collapse(
     if len(structure.arrow.hubs) > MAX_HUBS:
         _require_none(wanted)
         return None
-    omega = np.asarray(jax.jit(model.noise)(points[0][0], data))
-    observed = np.asarray(model.observed(data))
-    fixed = constants(structure, design, unwhiten, omega / omega[0], observed)
+    omega = noises[0] / noises[0][0]
+    fixed = constants(structure, design, unwhiten, omega, observed)
     density = Density(
         layout=theta,
         log_density=collapsed_density(model, structure),
@@ -116,7 +116,7 @@ def collapse(
         start=theta.join(posterior.start),
         complete=_completed(block_draw(model, structure), theta, beta, posterior.layout),
     )
-    _verify(posterior, density, model, structure, points)
+    _verify(density, beta, model, structure, points)
     return density
 
 
@@ -145,16 +145,18 @@ def _points(posterior: Target, theta: Layout, beta: Layout) -> list[tuple[Array,
 
 
 @lru_cache(maxsize=64)
-def _slopes(model: LinearModel) -> Callable[..., tuple[Array, Array]]:
-    """Return ``(theta, b, data) -> (A, M)``, the derivatives of both means in b."""
+def _looked_at(model: LinearModel) -> Callable[..., tuple[Array, ...]]:
+    """Return ``(theta, b, data) -> (A, M, SD of rows, y)``; A, M: both means' derivatives in b."""
 
-    def slopes(theta: Array, b: Array, data: Data) -> tuple[Array, Array]:
+    def look(theta: Array, b: Array, data: Data) -> tuple[Array, ...]:
         return (
             jax.jacfwd(model.mean, argnums=1)(theta, b, data),
             jax.jacfwd(model.prior_mean, argnums=1)(theta, b, data),
+            model.noise(theta, data),
+            model.observed(data),
         )
 
-    return jax.jit(slopes)
+    return jax.jit(look)
 
 
 def _varying(beta: Layout, slopes: Sequence[np.ndarray]) -> set[str]:
@@ -166,10 +168,8 @@ def _varying(beta: Layout, slopes: Sequence[np.ndarray]) -> set[str]:
     return {beta.owner(int(i)).split("[")[0] for i in np.flatnonzero(wrong)}
 
 
-def _unfit(model: LinearModel, points: list[tuple[Array, Array]], data: Data) -> str | None:
-    """Return why a linear block can't be integrated out in this form, or None."""
-    noise = jax.jit(model.noise)
-    noises = [np.asarray(noise(theta, data)) for theta, _ in points]
+def _unfit(noises: Sequence[np.ndarray]) -> str | None:
+    """Return why a linear block can't be integrated out, by SDs of rows at points, or None."""
     shapes = [noise / noise[0] for noise in noises]
     if not all(np.allclose(shape, shapes[0], rtol=TOLERANCE) for shape in shapes):
         return "the likelihood's SD isn't one parameter times constants"
@@ -226,58 +226,44 @@ def _completed(
 
 
 def _verify(
-    posterior: Target,
     density: Density,
+    beta: Layout,
     model: LinearModel,
     structure: Structure,
     points: list[tuple[Array, Array]],
 ) -> None:
     """Raise unless log p(y, theta, b) = log p(y, theta) + log p(b | y, theta) at the points."""
-    inside = tuple(n for n in posterior.layout.names if n not in density.layout.names)
-    shapes = dict(zip(posterior.layout.names, posterior.layout.shapes, strict=True))
-    beta = Layout(inside, tuple(shapes[n] for n in inside))
-    both = _both_sides(
-        model, structure, posterior.log_density, density.layout, beta, posterior.layout
-    )
+    both = _both_sides(model, structure)
     for theta, b in points:
         whole, parts = map(float, both(theta, b, density.arguments))
         if np.isfinite(whole) and not abs(whole - parts) <= 1e-6 * (abs(whole) + 1.0):
             raise SamplingError(
-                f"The linear block {list(inside)} was found, but its closed form disagrees with "
-                f"the model: {parts} against {whole}. Sample with collapse=None, and report it."
+                f"The linear block {list(beta.names)} was found, but its closed form disagrees "
+                f"with the model: {parts} against {whole}. Sample with collapse=None, and report "
+                "it."
             )
 
 
 @lru_cache(maxsize=64)
-def _both_sides(
-    model: LinearModel,
-    structure: Structure,
-    log_density: Callable[[Array, Data], Array],
-    theta_layout: Layout,
-    beta: Layout,
-    full: Layout,
-) -> Callable[..., tuple[Array, Array]]:
+def _both_sides(model: LinearModel, structure: Structure) -> Callable[..., tuple[Array, Array]]:
     """Return ``(theta, b, arguments) -> (log p(y, theta, b), log p(y, theta) + log p(b | ...))``.
 
-    With e the whitened b, log p(e | y, theta) = -e'Qe/2 + v'e less its integral, and whitening
-    has the Jacobian sum log S.
+    With e the whitened b and c the log-density at e = 0 without the block's own prior, the second
+    is c - e'Qe/2 + v'e with the prior's constant, less the Jacobian of whitening, sum log S: the
+    integral over e is part of both terms, once with each sign.
     """
-    collapsed = collapsed_density(model, structure)
 
     def both(theta: Array, b: Array, arguments: tuple[Data, Constants]) -> tuple[Array, Array]:
         data, fixed = arguments
-        parts = dict(zip(theta_layout.names, theta_layout.split(theta), strict=True))
-        parts.update(zip(beta.names, beta.split(b), strict=True))
-        whole = log_density(jnp.concatenate([parts[n].ravel() for n in full.names]), data)
-        form, _ = quadratic(model, structure, theta, arguments)
+        form, constant = quadratic(model, structure, theta, arguments)
         sd = model.prior_sd(theta, data)
         e = jnp.linalg.solve(fixed.unwhiten, b)
         if model.prior_offset is not None:
             e = e - model.prior_offset(theta, data)
         e = e / sd
         value = _value(form, structure.arrow.local(e), structure.arrow.hub(e))
-        given = value - arrow.log_integral(form) - 0.5 * b.size * LOG_2PI - jnp.sum(jnp.log(sd))
-        return whole, collapsed(theta, arguments) + given
+        parts = constant + value - 0.5 * b.size * LOG_2PI - jnp.sum(jnp.log(sd))
+        return model.whole(theta, b, data), parts
 
     return jax.jit(both, compiler_options=QUICK)
 

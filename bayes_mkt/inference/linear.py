@@ -48,6 +48,8 @@ class LinearGraphs:
         The prior mean with the block at zero; None where that is zero.
     rest
         Log-density of all other terms of the model: a scalar without the block.
+    whole
+        Log-density of the model, all its terms.
     """
 
     block: tuple[str, ...]
@@ -59,6 +61,7 @@ class LinearGraphs:
     prior_sd: Graph
     prior_offset: Graph | None
     rest: Graph
+    whole: Graph
 
 
 # Operations that are linear in one argument whatever the others, by how many may depend on it.
@@ -190,8 +193,13 @@ def linear_graphs(
         pair = model.replace_rvs_by_values(list(rv.owner.op.dist_params(rv.owner)))
         for into, graph in zip(parameters, pair, strict=True):
             into.append(pt.broadcast_to(graph, shapes[value.name]).ravel())
-    others = [rv for rv in model.basic_RVs if rv is not likelihood and rv not in set(block)]
-    terms = [*others, *model.potentials]
+    inside = {likelihood, *block}
+    terms = [*model.free_RVs, *model.observed_RVs, *model.potentials]
+    factors = [
+        (term, pt.as_tensor(factor, allow_xtensor_conversion=True).sum())
+        for term, factor in zip(terms, model.logp(vars=terms, sum=False), strict=True)
+    ]
+    others = [factor for term, factor in factors if term not in inside]
     prior_mean = pt.concatenate(parameters[0])
     return LinearGraphs(
         block=tuple(value.name for value in values),
@@ -202,7 +210,8 @@ def linear_graphs(
         prior_mean=prior_mean,
         prior_sd=pt.concatenate(parameters[1]),
         prior_offset=_unless_zero(clone_replace(prior_mean, replace=zeros)),
-        rest=model.logp(vars=terms) if terms else pt.zeros(()),
+        rest=sum(others, start=pt.zeros(())),
+        whole=sum((factor for _, factor in factors), start=pt.zeros(())),
     )
 
 

@@ -289,19 +289,25 @@ def _compiled(
         carry: Carry, shared: Array, orders: Orders, arguments: Any
     ) -> tuple[Array, Array, Array, Array]:
         chains, size = carry.position.shape
-        lengths, chance = _ahead(noise, carry, shared, orders, length)
+        ahead = min(length, LONG_LESSON)
 
         def density(u: Array) -> Array:
             return log_density(stretched(orders.metric, u), arguments)
 
-        def one(i: Array, loop: Loop) -> Loop:
+        def some(block: Array, loop: Loop) -> Any:
+            begin = block * ahead
+            random = _ahead(noise, carry, shared, orders, begin + jnp.arange(ahead))
+            end = jnp.minimum(begin + ahead, orders.steps)
+            return jax.lax.fori_loop(begin, end, partial(one, begin, random), loop)
+
+        def one(begin: Array, random: tuple[Array, Any], i: Array, loop: Loop) -> Loop:
             states, adapting, refusals, positions, record = loop
-            drawn, caution = jax.tree.map(lambda v: v[i], chance)
+            steps, (drawn, caution) = jax.tree.map(lambda v: v[i - begin], random)
             # While adapting a chain has its own step size where the density is steep.
             adapted = jnp.exp(adapting.log_step_size) * 0.5**refusals
             size_used = jnp.where(orders.adapt, adapted, orders.step_size * caution)
             states, info = jax.vmap(
-                lambda noise, state, size: step(noise, state, density, size, lengths[i])
+                lambda noise, state, size: step(noise, state, density, size, steps)
             )(drawn, states, size_used)
             # Chains of a device share one step size: their mean acceptance is a calmer guide.
             adapting = step_update(adapting, jnp.mean(jnp.nan_to_num(info.acceptance)))
@@ -319,7 +325,8 @@ def _compiled(
             jnp.zeros((length, chains, size), at_rest.dtype),
             jnp.zeros((length, len(STATS), chains), at_rest.dtype),
         )
-        states, adapting, _, positions, record = jax.lax.fori_loop(0, orders.steps, one, begun)
+        blocks = (orders.steps + ahead - 1) // ahead
+        states, adapting, _, positions, record = jax.lax.fori_loop(0, blocks, some, begun)
         at = partial(stretched, orders.metric)
         positions = jax.vmap(jax.vmap(at))(positions)
         return jax.vmap(at)(states.position), adapting.log_step_size_avg[None], positions, record
@@ -337,14 +344,14 @@ def _compiled(
 
 
 def _ahead(
-    noise: Callable[[Array, Array], Any], carry: Carry, shared: Array, orders: Orders, length: int
+    noise: Callable[[Array, Array], Any], carry: Carry, shared: Array, orders: Orders, steps: Array
 ) -> tuple[Array, Any]:
-    """Return what is random in each step of a chunk: leapfrog steps, and of each chain `_chance`.
+    """Return what is random in steps of a chunk: leapfrog steps, and of each chain `_chance`.
 
     One number of leapfrog steps for all chains: uniform up to the longest, so that no period
     resonates.
     """
-    every = orders.first + jnp.arange(length)
+    every = orders.first + steps
     share = jax.vmap(lambda index: jax.random.uniform(jax.random.fold_in(shared, index)))(every)
     of_chains = jax.vmap(partial(_chance, noise), (0, None, 0))
     chance = jax.vmap(of_chains, (None, 0, None))(carry.key, every, carry.position)

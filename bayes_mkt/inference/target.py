@@ -1,4 +1,4 @@
-"""A PyMC model as JAX functions of parameters and data: the one file that knows both."""
+"""A PyMC model as JAX functions of parameters and data."""
 
 from __future__ import annotations
 
@@ -13,85 +13,19 @@ import numpy as np
 import pymc as pm
 import pytensor
 import xarray as xr
-from pymc.logprob.utils import CheckParameterValue
-from pytensor.compile import SharedVariable
-from pytensor.compile.mode import get_mode
-from pytensor.graph.fg import FrozenFunctionGraph, FunctionGraph
 from pytensor.graph.replace import clone_replace
-from pytensor.graph.traversal import graph_inputs
-from pytensor.link.jax.dispatch import jax_funcify
-from pytensor.raise_op import Assert
-from pytensor.scalar import Softplus
-from pytensor.tensor import constant
-from pytensor.tensor.random.type import RandomType
 
 from bayes_mkt.errors import SpecError
 from bayes_mkt.inference.block import LinearModel
 from bayes_mkt.inference.density import Density, Layout
 from bayes_mkt.inference.groups import group_graphs
+from bayes_mkt.inference.jaxify import UNTRACED, Compiled, function_of, functions_of, open_data
 from bayes_mkt.inference.layout import flat_draws
-from bayes_mkt.inference.linear import Graph, candidates, likelihood_of, linear_graphs
+from bayes_mkt.inference.linear import candidates, likelihood_of, linear_graphs
 from bayes_mkt.inference.priors import quantile_medians
-from bayes_mkt.inference.runtime import prepare
-from bayes_mkt.inference.scalars import softplus
 
 Array = jax.Array
 Parameters = Callable[[Array, Any], list[Array]]
-
-
-@jax_funcify.register(Assert)
-@jax_funcify.register(CheckParameterValue)
-def _pass_through(op: Any, **kwargs: Any) -> Callable[..., Any]:
-    """Drop run-time assertions: under `jit` their values are unknown.
-
-    An impossible parameter still shows, as a log-density of -inf or NaN.
-    """
-    return lambda value, *conditions: value
-
-
-@jax_funcify.register(Softplus)
-def _softplus(op: Any, **kwargs: Any) -> Callable[[Array], Array]:
-    return softplus
-
-
-# PyTensor notes of every node where it was made, which takes a tenth of a rewrite's time.
-UNTRACED = {"traceback__limit": 0}
-_COMPILED: dict[FrozenFunctionGraph, Callable[..., list[Array]]] = {}
-
-
-def _jaxify(inputs: Sequence[Graph], outputs: Sequence[Graph]) -> Callable[..., list[Array]]:
-    """Return the JAX function of a PyTensor graph; equal graphs give the *same* function.
-
-    Because the function is the same object, everything that JAX has compiled for one model
-    serves every later model of the same structure, whatever its data.
-    """
-    prepare()
-    graph = FunctionGraph(inputs=list(inputs), outputs=list(outputs), clone=True)
-    structure = graph.freeze()
-    if structure not in _COMPILED:
-        with pytensor.config.change_flags(**UNTRACED):
-            get_mode("JAX").optimizer.rewrite(graph)
-            _COMPILED[structure] = jax_funcify(graph)
-    return _COMPILED[structure]
-
-
-def _open_data(model: pm.Model, graphs: Sequence[Graph]) -> tuple[list[Graph], list[Graph]]:
-    """Return `graphs` with every `pm.Data` of the model turned into an input, and those inputs.
-
-    The inputs stand in the order of the data's names. Other shared variables (the lengths of
-    dimensions) become constants: JAX needs shapes when it compiles.
-    """
-    data = {v: v.type(name=v.name) for v in sorted(model.data_vars, key=lambda v: v.name)}
-    substitutes: dict[Graph, Graph] = dict(data)
-    for variable in graph_inputs(graphs):
-        if not isinstance(variable, SharedVariable) or variable in data:
-            continue
-        if isinstance(variable.type, RandomType):
-            raise SpecError(
-                "The graph draws random numbers where a density or an expectation is needed."
-            )
-        substitutes[variable] = constant(variable.get_value(borrow=True))
-    return list(data.values()), clone_replace(list(graphs), replace=substitutes)
 
 
 @dataclass(frozen=True)
@@ -116,7 +50,7 @@ class Target:
     layout: Layout
     data: Mapping[str, np.ndarray]
     start: Mapping[str, np.ndarray]
-    memory: dict[tuple[str, ...], Callable[..., list[Array]]] = field(default_factory=dict)
+    memory: dict[tuple[str, ...], Compiled] = field(default_factory=dict)
 
     @cached_property
     def log_density(self) -> Callable[[Array, tuple[Array, ...]], Array]:
@@ -125,8 +59,8 @@ class Target:
         `data` is a tuple in the order of `data`. Pure, and made when it is first asked for.
         """
         with pytensor.config.change_flags(**UNTRACED):
-            data, graphs = _open_data(self.model, [self.model.logp()])
-        return _of_theta(_jaxify([*self.model.value_vars, *data], graphs), self.layout)
+            data, graphs = open_data(self.model, [self.model.logp()])
+        return _of_theta(function_of([*self.model.value_vars, *data], graphs), self.layout)
 
     @property
     def arguments(self) -> tuple[Array, ...]:
@@ -165,8 +99,8 @@ class Target:
         found = []
         for group in group_graphs(self.model, exclude, shapes):
             graphs = [group.location, group.spread, group.factor]
-            data, graphs = _open_data(self.model, graphs)
-            compiled = _jaxify([*inside, *data], graphs)
+            data, graphs = open_data(self.model, graphs)
+            compiled = function_of([*inside, *data], graphs)
             parameters = _with_layout(compiled, layout)
             found.append((group.name, parameters, group.scales, group.kind))
         return found
@@ -185,6 +119,10 @@ class Target:
             The functions, the layout of the other variables, and that of the block; None if
             no variable is a candidate.
         """
+        with pytensor.config.change_flags(**UNTRACED):
+            return self._linear(exclude)
+
+    def _linear(self, exclude: Collection[str]) -> tuple[LinearModel, Layout, Layout] | None:
         likelihood = likelihood_of(self.model)
         block = candidates(self.model, likelihood, exclude) if likelihood is not None else []
         if likelihood is None or not block:
@@ -195,22 +133,24 @@ class Target:
         outside = [v for v in self.model.value_vars if v.name not in graphs.block]
         theta = Layout(tuple(v.name for v in outside), tuple(shapes[v.name] for v in outside))
         beta = Layout(tuple(v.name for v in inside), tuple(shapes[v.name] for v in inside))
-
-        def compiled(graph: Graph, *variables: Graph) -> Callable[..., list[Array]]:
-            data, opened = _open_data(self.model, [graph])
-            return _jaxify([*variables, *data], opened)
-
+        offset = [] if graphs.prior_offset is None else [graphs.prior_offset]
+        of_both = [graphs.mean, graphs.prior_mean, graphs.whole]
+        of_theta = [graphs.base, graphs.noise, graphs.prior_sd, graphs.rest, *offset]
+        data, opened = open_data(self.model, [graphs.observed, *of_both, *of_theta])
+        inputs = [data, *3 * [[*outside, *inside, *data]], *len(of_theta) * [[*outside, *data]]]
+        parts = [(taken, [graph]) for taken, graph in zip(inputs, opened, strict=True)]
+        observed, mean, prior_mean, whole, *others = functions_of(parts)
+        base, noise, prior_sd, rest, *more = (_of_theta(one, theta) for one in others)
         model = LinearModel(
-            mean=_of_both(compiled(graphs.mean, *outside, *inside), theta, beta),
-            base=_of_theta(compiled(graphs.base, *outside), theta),
-            noise=_of_theta(compiled(graphs.noise, *outside), theta),
-            prior_mean=_of_both(compiled(graphs.prior_mean, *outside, *inside), theta, beta),
-            prior_offset=None
-            if graphs.prior_offset is None
-            else _of_theta(compiled(graphs.prior_offset, *outside), theta),
-            prior_sd=_of_theta(compiled(graphs.prior_sd, *outside), theta),
-            observed=_of_data(compiled(graphs.observed)),
-            rest=_of_theta(compiled(graphs.rest, *outside), theta),
+            mean=_of_both(mean, theta, beta),
+            base=base,
+            noise=noise,
+            prior_mean=_of_both(prior_mean, theta, beta),
+            prior_offset=more[0] if more else None,
+            prior_sd=prior_sd,
+            observed=_of_data(observed),
+            rest=rest,
+            whole=_of_both(whole, theta, beta),
         )
         return model, theta, beta
 
@@ -289,9 +229,7 @@ class Target:
 
 
 @cache
-def _with_layout(
-    compiled: Callable[..., list[Array]], layout: Layout
-) -> Callable[..., list[Array]]:
+def _with_layout(compiled: Compiled, layout: Layout) -> Compiled:
     """Return ``(x, data) -> values`` for a compiled graph: one object for equal arguments."""
 
     def values(flat: Array, data: tuple[Array, ...]) -> list[Array]:
@@ -301,35 +239,33 @@ def _with_layout(
 
 
 @cache
-def _of_theta(compiled: Callable[..., list[Array]], layout: Layout) -> Callable[..., Array]:
+def _of_theta(compiled: Compiled, layout: Layout) -> Callable[..., Array]:
     """Return ``(x, data) -> first value`` of a compiled graph: one object for equal arguments."""
     return lambda flat, data: compiled(*layout.split(flat), *data)[0]
 
 
 @cache
-def _of_both(
-    compiled: Callable[..., list[Array]], theta: Layout, beta: Layout
-) -> Callable[..., Array]:
+def _of_both(compiled: Compiled, theta: Layout, beta: Layout) -> Callable[..., Array]:
     """Return ``(theta, b, data) -> first value``: one object for equal arguments."""
     return lambda x, b, data: compiled(*theta.split(x), *beta.split(b), *data)[0]
 
 
 @cache
-def _of_data(compiled: Callable[..., list[Array]]) -> Callable[..., Array]:
+def _of_data(compiled: Compiled) -> Callable[..., Array]:
     """Return ``(data) -> first value``: one object for one graph."""
     return lambda data: compiled(*data)[0]
 
 
 @cache
-def _batched(function: Callable[..., list[Array]]) -> Callable[..., list[Array]]:
+def _batched(function: Compiled) -> Compiled:
     """Return `function` compiled over a leading axis of its first argument."""
     return jax.jit(jax.vmap(function, (0, None)))
 
 
-def _constrain(posterior: Target, names: tuple[str, ...]) -> Callable[..., list[Array]]:
+def _constrain(posterior: Target, names: tuple[str, ...]) -> Compiled:
     model = posterior.model
-    data, graphs = _open_data(model, model.replace_rvs_by_values([model[n] for n in names]))
-    return _with_layout(_jaxify([*model.value_vars, *data], graphs), posterior.layout)
+    data, graphs = open_data(model, model.replace_rvs_by_values([model[n] for n in names]))
+    return _with_layout(function_of([*model.value_vars, *data], graphs), posterior.layout)
 
 
 def _forward(posterior: Target, layout: Layout) -> Callable[..., Any]:
@@ -343,8 +279,8 @@ def _forward(posterior: Target, layout: Layout) -> Callable[..., Any]:
         if transform is not None:
             value = transform.forward(value, *clone_replace(list(rv.owner.inputs), replace=inputs))
         graphs.append(value)
-    data, graphs = _open_data(model, graphs)
-    return _two_lists(_jaxify([*inputs.values(), *data], graphs))
+    data, graphs = open_data(model, graphs)
+    return _two_lists(function_of([*inputs.values(), *data], graphs))
 
 
 def given(posterior: Target, names: tuple[str, ...], held: tuple[str, ...]) -> Callable[..., Any]:
@@ -352,13 +288,13 @@ def given(posterior: Target, names: tuple[str, ...], held: tuple[str, ...]) -> C
     model = posterior.model
     inputs = {model[name]: model[name].type(name=name) for name in held}
     graphs = clone_replace([model[name] for name in names], replace=inputs)
-    data, graphs = _open_data(model, graphs)
-    compiled = _jaxify([*inputs.values(), *data], graphs)
+    data, graphs = open_data(model, graphs)
+    compiled = function_of([*inputs.values(), *data], graphs)
     return _two_lists(compiled)
 
 
 @cache
-def _two_lists(compiled: Callable[..., list[Array]]) -> Callable[..., list[Array]]:
+def _two_lists(compiled: Compiled) -> Compiled:
     """Return ``(values, data) -> results`` for a compiled graph: one object for one graph."""
 
     def results(values: list[Array], data: tuple[Array, ...]) -> list[Array]:

@@ -35,8 +35,8 @@ COLUMNS = {
 }
 
 
-def measure(*, seed: int = 1, limit: float = 900.0, quick: bool = False, note: str = "") -> None:
-    """Fit `bm.MediaMix` to simulated panels of growing size, each in a process of its own.
+def measure(*, seed: int = 1, limit: float = 1800.0, quick: bool = False, note: str = "") -> None:
+    """Fit a media mix to simulated panels of growing size, each in a process of its own.
 
     Regions, weeks and channels grow one at a time from 50 x 104 x 4; 200 x 156 x 10 comes last.
 
@@ -61,7 +61,7 @@ def measure(*, seed: int = 1, limit: float = 900.0, quick: bool = False, note: s
         **described(f"python -m benchmarks growth {words}"),
         "note": note,
         "question": (
-            "seconds of `bm.fit(bm.MediaMix(), panel)` with its defaults, cold (compilation "
+            "seconds of `bm.fit(MediaMix(knots=2, seasonality=Fourier(2)), panel)`, cold (compilation "
             "included, empty cache) and again with another seed; microseconds of value and "
             "gradient of what is sampled, per chain of a batch of 8; peak memory of the process"
         ),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytest
 
 import bayes_mkt as bm
+from bayes_mkt.inference import collapse as module
 from bayes_mkt.inference.collapse import collapse
 from bayes_mkt.inference.density import Density
 from bayes_mkt.inference.target import Target, target
@@ -215,6 +217,20 @@ def test_an_unrelated_likelihood_is_kept() -> None:
         normal(pm.Normal("b") * X)
 
     assert sampled(collapse(built(content))) == ("rate", "sigma")
+
+
+def test_a_closed_form_that_disagrees_with_the_model_is_never_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = module.constants
+
+    def wrong(*given: Any) -> Any:
+        made = right(*given)
+        return made._replace(local=1.001 * made.local, hub=1.001 * made.hub)
+
+    monkeypatch.setattr(module, "constants", wrong)
+    with pytest.raises(bm.SamplingError, match=r"\['mu', 'group', 'slope'\] .* disagrees with"):
+        collapse(built(hierarchy))
 
 
 def test_options_of_sample_reach_the_choice() -> None:
