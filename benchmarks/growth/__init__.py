@@ -61,9 +61,10 @@ def measure(*, seed: int = 1, limit: float = 1800.0, quick: bool = False, note: 
         **described(f"python -m benchmarks growth {words}"),
         "note": note,
         "question": (
-            "seconds of `bm.fit(MediaMix(knots=2, seasonality=Fourier(2)), panel)`, cold (compilation "
-            "included, empty cache) and again with another seed; microseconds of value and "
-            "gradient of what is sampled, per chain of a batch of 8; peak memory of the process"
+            "seconds of `bm.fit(MediaMix(knots=2, seasonality=Fourier(2)), panel)`, cold "
+            "(compilation included, empty cache) and again with another seed; microseconds of "
+            "value and gradient of what is sampled, per chain of a batch of 8; peak memory of the "
+            "process"
         ),
         "rows": rows,
     }
