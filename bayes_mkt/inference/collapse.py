@@ -248,9 +248,9 @@ def _verify(
 def _both_sides(model: LinearModel, structure: Structure) -> Callable[..., tuple[Array, Array]]:
     """Return ``(theta, b, arguments) -> (log p(y, theta, b), log p(y, theta) + log p(b | ...))``.
 
-    With e the whitened b and c the log-density at e = 0 without the block's own prior, the second
-    is c - e'Qe/2 + v'e with the prior's constant, less the Jacobian of whitening, sum log S: the
-    integral over e is part of both terms, once with each sign.
+    With e the whitened b, log p(e | y, theta) = -e'Qe/2 + v'e less its integral, and whitening
+    has the Jacobian sum log S. The integral is part of both terms, once with each sign: it is
+    worked out once, and a form that has none (NaN) still shows.
     """
 
     def both(theta: Array, b: Array, arguments: tuple[Data, Constants]) -> tuple[Array, Array]:
@@ -262,8 +262,9 @@ def _both_sides(model: LinearModel, structure: Structure) -> Callable[..., tuple
             e = e - model.prior_offset(theta, data)
         e = e / sd
         value = _value(form, structure.arrow.local(e), structure.arrow.hub(e))
-        parts = constant + value - 0.5 * b.size * LOG_2PI - jnp.sum(jnp.log(sd))
-        return model.whole(theta, b, data), parts
+        integral = arrow.log_integral(form)
+        given = value - integral - 0.5 * b.size * LOG_2PI - jnp.sum(jnp.log(sd))
+        return model.whole(theta, b, data), (constant + integral) + given
 
     return jax.jit(both, compiler_options=QUICK)
 

@@ -66,7 +66,8 @@ def function_of(inputs: Sequence[Graph], outputs: Sequence[Graph]) -> Compiled:
 def functions_of(parts: Sequence[Part]) -> list[Compiled]:
     """Return the JAX functions of several graphs: what they have in common is rewritten once.
 
-    Rewriting takes most of the time, and the graphs of one model are much alike.
+    Rewriting takes most of the time, and the graphs of one model are much alike. No part may be
+    merged with another that takes other inputs: two scans of equal length might be.
     """
     prepare()
     inputs = list(dict.fromkeys(variable for inside, _ in parts for variable in inside))

@@ -233,6 +233,17 @@ def test_a_closed_form_that_disagrees_with_the_model_is_never_used(
         collapse(built(hierarchy))
 
 
+def test_a_block_without_an_integral_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.arrow, "log_integral", lambda form: form.hub_linear.sum() * np.nan)
+    with pytest.raises(bm.SamplingError, match="disagrees with the model: nan"):
+        collapse(built(chain))
+
+
+def chain() -> None:
+    """Effects that no other test takes: what is compiled is kept by the model's form."""
+    normal(pm.Normal("level", 0.5, 3.0) + pm.Normal("slope", 0.0, 4.0) * X + 0.25)
+
+
 def test_options_of_sample_reach_the_choice() -> None:
     with pm.Model() as model:
         exponential()
