@@ -55,9 +55,6 @@ class LinearModel:
         ``(data) -> (row,)``.
     rest
         ``(theta, data) -> float``, the log-density of every other term.
-    whole
-        ``(theta, b, data) -> float``, the log-density of all terms: what the closed form is held
-        against.
     """
 
     mean: Callable[[Array, Array, Data], Array]
@@ -68,7 +65,6 @@ class LinearModel:
     prior_sd: Callable[[Array, Data], Array]
     observed: Callable[[Data], Array]
     rest: Callable[[Array, Data], Array]
-    whole: Callable[[Array, Array, Data], Array]
 
 
 @dataclass(frozen=True)

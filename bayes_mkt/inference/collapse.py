@@ -1,15 +1,15 @@
 """Finding the linear-Gaussian block of a model, and taking it out of what is sampled.
 
 Variables are candidates by the form of the graph; whether they enter the mean linearly, with a
-constant design, is decided by numbers at random points, and so is the closed form itself: a model
-that only seems linear is refused.
+constant design, is decided by numbers at random points, and so is whether the parts that were found
+are the whole model: one that only seems linear is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,6 @@ from bayes_mkt.inference.block import (
     block_draw,
     collapsed_density,
     constants,
-    quadratic,
 )
 from bayes_mkt.inference.density import Density, Layout
 
@@ -38,8 +37,42 @@ Array = jax.Array
 MAX_HUBS = 300
 TOLERANCE = 1e-8
 TINY = 1e-300
-# A program that runs three times need not be fast.
-QUICK = {"xla_backend_optimization_level": 0}
+
+
+class Look(NamedTuple):
+    """What a linear model's parts are at one point (theta, b).
+
+    Attributes
+    ----------
+    design, chain
+        A (row, entry) and M (entry, entry): the derivatives in b of the likelihood's mean and of
+        the prior mean.
+    base, noise, observed
+        Mean at b = 0, SD and observed value of each row.
+    prior_offset, prior_sd
+        Prior mean at b = 0 and prior SD of each entry.
+    rest
+        Log-density of all other terms.
+    """
+
+    design: Any
+    chain: Any
+    base: Any
+    noise: Any
+    observed: Any
+    prior_offset: Any
+    prior_sd: Any
+    rest: Any
+
+    def log_density(self, b: np.ndarray) -> float:
+        """Return log p(y, theta, b), the sum of the parts."""
+        likelihood = _normal(self.observed, self.base + self.design @ b, self.noise)
+        prior = _normal(b, self.prior_offset + self.chain @ b, self.prior_sd)
+        return float(self.rest) + likelihood + prior
+
+
+def _normal(x: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> float:
+    return float(-np.sum(0.5 * ((x - mean) / sd) ** 2 + np.log(sd)) - 0.5 * x.size * LOG_2PI)
 
 
 def collapse(
@@ -72,13 +105,13 @@ def collapse(
         excluded |= {rv.name for rv in posterior.model.free_RVs} - wanted
     found = posterior.linear(excluded)
     while found is not None:
-        model, theta, beta = found
+        model, theta, beta, whole = found
         points = _points(posterior, theta, beta)
         data = posterior.arguments
         look = _looked_at(model)
-        looks = [[np.asarray(part) for part in look(*point, data)] for point in points]
-        designs, maps, noises, (observed, *_) = zip(*looks, strict=True)
-        bent = _varying(beta, designs) | _varying(beta, maps)
+        looks = [Look(*map(np.asarray, look(*point, data))) for point in points]
+        bent = _varying(beta, [at.design for at in looks])
+        bent |= _varying(beta, [at.chain for at in looks])
         if not bent:
             break
         if wanted is not None:
@@ -91,7 +124,7 @@ def collapse(
     if found is None or not theta.size:
         _require_none(wanted)
         return None
-    reason = _unfit(noises)
+    reason = _unfit([at.noise for at in looks])
     if wanted is not None and (reason or wanted != set(beta.names)):
         lost = sorted(wanted - set(beta.names))
         other = (
@@ -101,23 +134,24 @@ def collapse(
         raise SpecError(f"collapse: {reason or other}.")
     if reason:
         return None
-    unwhiten = np.linalg.inv(np.eye(beta.size) - maps[0])
-    design = designs[0] @ unwhiten
+    _verify(posterior, whole, (theta, beta), points, looks)
+    first = looks[0]
+    unwhiten = np.linalg.inv(np.eye(beta.size) - first.chain)
+    design = first.design @ unwhiten
     structure = _structure(design)
     if len(structure.arrow.hubs) > MAX_HUBS:
         _require_none(wanted)
         return None
-    omega = noises[0] / noises[0][0]
-    fixed = constants(structure, design, unwhiten, omega, observed)
-    density = Density(
+    omega = first.noise / first.noise[0]
+    fixed = constants(structure, design, unwhiten, omega, first.observed)
+    _verify_constants(structure, fixed, design, omega)
+    return Density(
         layout=theta,
         log_density=collapsed_density(model, structure),
         arguments=(data, fixed),
         start=theta.join(posterior.start),
         complete=_completed(block_draw(model, structure), theta, beta, posterior.layout),
     )
-    _verify(density, beta, model, structure, points)
-    return density
 
 
 def _require_none(wanted: set[str] | None) -> None:
@@ -145,15 +179,20 @@ def _points(posterior: Target, theta: Layout, beta: Layout) -> list[tuple[Array,
 
 
 @lru_cache(maxsize=64)
-def _looked_at(model: LinearModel) -> Callable[..., tuple[Array, ...]]:
-    """Return ``(theta, b, data) -> (A, M, SD of rows, y)``; A, M: both means' derivatives in b."""
+def _looked_at(model: LinearModel) -> Callable[..., Look]:
+    """Return ``(theta, b, data) -> Look``."""
 
-    def look(theta: Array, b: Array, data: Data) -> tuple[Array, ...]:
-        return (
-            jax.jacfwd(model.mean, argnums=1)(theta, b, data),
-            jax.jacfwd(model.prior_mean, argnums=1)(theta, b, data),
-            model.noise(theta, data),
-            model.observed(data),
+    def look(theta: Array, b: Array, data: Data) -> Look:
+        offset = model.prior_offset
+        return Look(
+            design=jax.jacfwd(model.mean, argnums=1)(theta, b, data),
+            chain=jax.jacfwd(model.prior_mean, argnums=1)(theta, b, data),
+            base=model.base(theta, data),
+            noise=model.noise(theta, data),
+            observed=model.observed(data),
+            prior_offset=jnp.zeros(b.size) if offset is None else offset(theta, data),
+            prior_sd=model.prior_sd(theta, data),
+            rest=model.rest(theta, data),
         )
 
     return jax.jit(look)
@@ -226,55 +265,67 @@ def _completed(
 
 
 def _verify(
-    density: Density,
-    beta: Layout,
-    model: LinearModel,
-    structure: Structure,
+    posterior: Target,
+    whole: Any,
+    layouts: tuple[Layout, Layout],
     points: list[tuple[Array, Array]],
+    looks: list[Look],
 ) -> None:
-    """Raise unless log p(y, theta, b) = log p(y, theta) + log p(b | y, theta) at the points."""
-    both = _both_sides(model, structure)
-    for theta, b in points:
-        whole, parts = map(float, both(theta, b, density.arguments))
-        if np.isfinite(whole) and not abs(whole - parts) <= 1e-6 * (abs(whole) + 1.0):
-            raise SamplingError(
-                f"The linear block {list(beta.names)} was found, but its closed form disagrees "
-                f"with the model: {parts} against {whole}. Sample with collapse=None, and report "
-                "it."
-            )
+    """Raise unless the parts that were found add up to the model's log-density at the points.
 
-
-@lru_cache(maxsize=64)
-def _both_sides(model: LinearModel, structure: Structure) -> Callable[..., tuple[Array, Array]]:
-    """Return ``(theta, b, arguments) -> (log p(y, theta, b), log p(y, theta) + log p(b | ...))``.
-
-    With e the whitened b, log p(e | y, theta) = -e'Qe/2 + v'e less its integral, and whitening
-    has the Jacobian sum log S. The integral is part of both terms, once with each sign: it is
-    worked out once, and a form that has none (NaN) still shows.
+    The parts are JAX's numbers and the whole is PyTensor's own.
     """
-
-    def both(theta: Array, b: Array, arguments: tuple[Data, Constants]) -> tuple[Array, Array]:
-        data, fixed = arguments
-        form, constant = quadratic(model, structure, theta, arguments)
-        sd = model.prior_sd(theta, data)
-        e = jnp.linalg.solve(fixed.unwhiten, b)
-        if model.prior_offset is not None:
-            e = e - model.prior_offset(theta, data)
-        e = e / sd
-        value = _value(form, structure.arrow.local(e), structure.arrow.hub(e))
-        integral = arrow.log_integral(form)
-        given = value - integral - 0.5 * b.size * LOG_2PI - jnp.sum(jnp.log(sd))
-        return model.whole(theta, b, data), (constant + integral) + given
-
-    return jax.jit(both, compiler_options=QUICK)
-
-
-def _value(form: arrow.Quadratic, local: Array, hub: Array) -> Array:
-    """Return -e'Qe/2 + v'e."""
-    quadratic = (
-        jnp.einsum("kp,kpq,kq", local, form.local, local)
-        + 2 * jnp.einsum("kp,kph,h", local, form.cross, hub)
-        + hub @ form.hub @ hub
+    beta = layouts[1]
+    vectors = [_joined(posterior.layout, layouts, point) for point in points]
+    sums = [at.log_density(np.asarray(b)) for at, (_, b) in zip(looks, points, strict=True)]
+    wrong: list[tuple[float, float]] = []
+    for stable in (False, True):
+        values = posterior.computed(whole, vectors, stable=stable)
+        wrong = [pair for pair in zip(values, sums, strict=True) if not _agree(*pair)]
+        if not wrong:
+            return
+    raise SamplingError(
+        f"The linear block {list(beta.names)} was found, but its parts disagree with the model: "
+        f"{wrong[0][1]} against {wrong[0][0]}. Sample with collapse=None, and report it."
     )
-    linear = jnp.sum(local * form.local_linear) + hub @ form.hub_linear
-    return linear - 0.5 * quadratic
+
+
+def _agree(whole: float, parts: float) -> bool:
+    """Return whether two log-densities are equal, or the first isn't defined."""
+    return not np.isfinite(whole) or abs(whole - parts) <= 1e-6 * (abs(whole) + 1.0)
+
+
+def _joined(full: Layout, layouts: tuple[Layout, Layout], point: tuple[Array, Array]) -> np.ndarray:
+    """Return the model's vector."""
+    parts: dict[str, np.ndarray] = {}
+    for layout, values in zip(layouts, point, strict=True):
+        parts.update(zip(layout.names, layout.split(np.asarray(values)), strict=True))
+    return full.join(parts)
+
+
+def _verify_constants(
+    structure: Structure, fixed: Constants, design: np.ndarray, omega: np.ndarray
+) -> None:
+    """Raise unless hubs and blocks hold D and its Gram matrix G: by their products with noise."""
+    shape = structure.arrow
+    places, hubs = shape.places, np.asarray(shape.hubs, dtype=int)
+    held = {name: np.asarray(part) for name, part in fixed._asdict().items()}
+    x = np.random.default_rng(0).normal(size=shape.size)
+    local, hub = np.append(x, 0.0)[places], x[hubs]
+    rows = np.einsum("kpt,kp->kt", held["local_design"], local)
+    rows += np.einsum("hkt,h->kt", held["hub_design"], hub)
+    inside = np.einsum("kpq,kq->kp", held["local"], local) + held["cross"] @ hub
+    outside = np.einsum("kph,kp->h", held["cross"], local) + held["hub"] @ hub
+    mean = design @ x
+    moment = design.T @ (mean / omega**2)
+    for found, expected in (
+        (rows, np.append(mean, 0.0)[structure.row_places]),
+        (inside, np.append(moment, 0.0)[places]),
+        (outside, moment[hubs]),
+    ):
+        scale = np.abs(expected).max(initial=TINY)
+        if not np.abs(found - expected).max(initial=0.0) <= TOLERANCE * scale:
+            raise SamplingError(
+                "The hubs and blocks of a linear block don't hold its design. Sample with "
+                "collapse=None, and report it."
+            )

@@ -40,8 +40,8 @@ class Layout:
         """Return the number of unconstrained dimensions."""
         return sum(int(np.prod(shape)) for shape in self.shapes)
 
-    def split(self, flat: Array) -> list[Array]:
-        """Return the variables that the vector `flat` (size,) holds."""
+    def split(self, flat: Any) -> list[Any]:
+        """Return the variables that the vector `flat` (size,) holds; NumPy or JAX."""
         parts, start = [], 0
         for shape in self.shapes:
             length = int(np.prod(shape))

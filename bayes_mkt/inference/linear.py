@@ -49,7 +49,7 @@ class LinearGraphs:
     rest
         Log-density of all other terms of the model: a scalar without the block.
     whole
-        Log-density of the model, all its terms.
+        Log-density of the model, all its terms: what the parts are held against.
     """
 
     block: tuple[str, ...]

@@ -85,11 +85,10 @@ def reweighted(
             before, after = old.density(), new.density()
         prepare_log_densities(before)
     key = seeds.key(settings.seed, "collapsed block")
-    # Before programs are compiled, for which small ones would have to wait.
-    points = new.unconstrain(posterior, after.layout)
-    at_old = old.unconstrain(posterior, after.layout)
     prepare_log_densities(after)
     prepare_stored_values(new, after, names, key)
+    points = new.unconstrain(posterior, after.layout)
+    at_old = old.unconstrain(posterior, after.layout)
     ratios = log_new = np.full(len(points), np.nan)
     # Where the data move a variable's bounds, the two vectors mean different values.
     if np.allclose(points, at_old, rtol=1e-9, atol=1e-9, equal_nan=True):

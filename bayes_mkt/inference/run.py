@@ -331,6 +331,13 @@ def _compiled(
         positions = jax.vmap(jax.vmap(at))(positions)
         return jax.vmap(at)(states.position), adapting.log_step_size_avg[None], positions, record
 
+    return _over_devices(chunk, mesh)
+
+
+def _over_devices(
+    chunk: Callable[..., tuple[Array, ...]], mesh: Mesh
+) -> Callable[..., tuple[Array, Array, Array, Array]]:
+    """Return the compiled chunk, with chains spread over the devices of a mesh."""
     chain, everywhere = PartitionSpec(CHAIN_AXIS), PartitionSpec()
     spread = jax.shard_map(
         chunk,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,7 +164,6 @@ def draw(
 
 def described(tree: xr.DataTree, settings: Settings, seconds: float) -> xr.DataTree:
     """Return draws whose attrs say how they came about."""
-    packages = ("pymc", "jax", "blackjax")
     tree.attrs = {
         "seconds": round(seconds, 3),
         "warmup": settings.n_warmup,
@@ -172,9 +171,14 @@ def described(tree: xr.DataTree, settings: Settings, seconds: float) -> xr.DataT
         **{k: v for k, v in asdict(settings).items() if v is not None and k not in TOLD},
         "chains": settings.n_chains,
         "bayes_mkt_version": __version__,
-        **{f"{package}_version": version(package) for package in packages},
+        **_versions(),
     }
     return tree
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {f"{package}_version": version(package) for package in ("pymc", "jax", "blackjax")}
 
 
 def _referee(

@@ -219,29 +219,52 @@ def test_an_unrelated_likelihood_is_kept() -> None:
     assert sampled(collapse(built(content))) == ("rate", "sigma")
 
 
-def test_a_closed_form_that_disagrees_with_the_model_is_never_used(
+def test_parts_that_are_not_the_whole_model_are_never_used(
     monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = module._looked_at
+
+    def wrong(model: Any) -> Any:
+        look = right(model)
+        return lambda *point: look(*point)._replace(rest=look(*point).rest + 0.01)
+
+    monkeypatch.setattr(module, "_looked_at", wrong)
+    with pytest.raises(bm.SamplingError, match=r"\['mu', 'group', 'slope'\] .* parts disagree"):
+        collapse(built(hierarchy))
+
+
+@pytest.mark.parametrize("part", ["local", "cross", "hub", "local_design", "hub_design"])
+def test_constants_that_are_not_those_of_the_design_are_never_used(
+    part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = module.constants
 
     def wrong(*given: Any) -> Any:
         made = right(*given)
-        return made._replace(local=1.001 * made.local, hub=1.001 * made.hub)
+        assert getattr(made, part).size
+        return made._replace(**{part: 1.001 * getattr(made, part)})
 
     monkeypatch.setattr(module, "constants", wrong)
-    with pytest.raises(bm.SamplingError, match=r"\['mu', 'group', 'slope'\] .* disagrees with"):
-        collapse(built(hierarchy))
+    with pytest.raises(bm.SamplingError, match="don't hold its design"):
+        collapse(built(regions))
 
 
-def test_a_block_without_an_integral_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.arrow, "log_integral", lambda form: form.hub_linear.sum() * np.nan)
-    with pytest.raises(bm.SamplingError, match="disagrees with the model: nan"):
-        collapse(built(chain))
+def regions() -> None:
+    """Five levels, and a slope that meets all of them."""
+    where = np.repeat(np.arange(5), 2)
+    level = pm.Normal("level", 0.0, pm.HalfNormal("spread"), shape=5)
+    mean = level[where] + pm.Normal("slope") * np.linspace(0.0, 1.0, 10)
+    pm.Normal("y", mean, pm.HalfNormal("sigma"), observed=np.linspace(-1.0, 2.0, 10))
 
 
-def chain() -> None:
-    """Effects that no other test takes: what is compiled is kept by the model's form."""
-    normal(pm.Normal("level", 0.5, 3.0) + pm.Normal("slope", 0.0, 4.0) * X + 0.25)
+def test_a_density_that_only_rewriting_keeps_in_range_is_no_hindrance() -> None:
+    def steep() -> None:
+        normal(pm.Normal("b") * X, 1.0)
+        # log(1 - 1/(1 + exp(-36))): all digits are lost unless the graph is rewritten.
+        shift = pm.HalfNormal("shift", 0.01)
+        pm.Potential("far", pm.math.log(1.0 - pm.math.sigmoid(36.0 + shift)))
+
+    assert sampled(collapse(built(steep))) == ("shift",)
 
 
 def test_options_of_sample_reach_the_choice() -> None:
