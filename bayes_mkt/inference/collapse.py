@@ -108,10 +108,7 @@ def collapse(
         model, theta, beta, whole = found
         points = _points(posterior, theta, beta)
         data = posterior.arguments
-        look = _looked_at(model)
-        looks = [Look(*map(np.asarray, look(*point, data))) for point in points]
-        bent = _varying(beta, [at.design for at in looks])
-        bent |= _varying(beta, [at.chain for at in looks])
+        looks, bent = _looks(model, beta, points, data)
         if not bent:
             break
         if wanted is not None:
@@ -198,11 +195,30 @@ def _looked_at(model: LinearModel) -> Callable[..., Look]:
     return jax.jit(look)
 
 
-def _varying(beta: Layout, slopes: Sequence[np.ndarray]) -> set[str]:
-    """Return the variables whose columns of a Jacobian differ between points."""
-    first, *others = slopes
+def _looks(
+    model: LinearModel, beta: Layout, points: list[tuple[Array, Array]], data: Data
+) -> tuple[list[Look], set[str]]:
+    """Return what the parts are at each point, and the variables of which A or M vary.
+
+    A is large: the first point's stands for the others', once they are compared.
+    """
+    look = _looked_at(model)
+    looks: list[Look] = []
+    bent: set[str] = set()
+    for point in points:
+        at = Look(*map(np.asarray, look(*point, data)))
+        if looks:
+            first = looks[0]
+            bent |= _varying(beta, first.design, at.design) | _varying(beta, first.chain, at.chain)
+            at = at._replace(design=first.design, chain=first.chain)
+        looks.append(at)
+    return looks, bent
+
+
+def _varying(beta: Layout, first: np.ndarray, other: np.ndarray) -> set[str]:
+    """Return the variables whose columns of a Jacobian differ between two points."""
     scale = np.abs(first).max(axis=0, initial=0.0) + TINY
-    gap = np.max([np.abs(other - first).max(axis=0, initial=0.0) for other in others], axis=0)
+    gap = np.abs(other - first).max(axis=0, initial=0.0)
     wrong = ~(gap <= TOLERANCE * scale)
     return {beta.owner(int(i)).split("[")[0] for i in np.flatnonzero(wrong)}
 

@@ -171,9 +171,10 @@ class Target:
         unchanged: Any = None
         mode = Mode(linker="py", optimizer="fast_run" if stable else unchanged)
         inputs = self.model.value_vars
-        with pytensor.config.change_flags(**UNTRACED):
+        # Without a compiler what is inside of a scan begins at once too.
+        with pytensor.config.change_flags(cxx="", **UNTRACED):
             function = pytensor.function(inputs, graph, mode=mode, on_unused_input="ignore")
-        return [float(function(*self.layout.split(x))) for x in points]
+            return [float(function(*self.layout.split(x))) for x in points]
 
     def constrain(self, names: Sequence[str]) -> Callable[[Array, tuple[Array, ...]], list[Array]]:
         """Return ``(x, data) -> values`` of named free variables and deterministics."""
