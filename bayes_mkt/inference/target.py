@@ -13,7 +13,6 @@ import numpy as np
 import pymc as pm
 import pytensor
 import xarray as xr
-from pytensor.compile.mode import Mode
 from pytensor.graph.replace import clone_replace
 
 from bayes_mkt.errors import SpecError
@@ -22,12 +21,11 @@ from bayes_mkt.inference.density import Density, Layout
 from bayes_mkt.inference.groups import group_graphs
 from bayes_mkt.inference.jaxify import UNTRACED, Compiled, function_of, functions_of, open_data
 from bayes_mkt.inference.layout import flat_draws
-from bayes_mkt.inference.linear import Graph, candidates, likelihood_of, linear_graphs
+from bayes_mkt.inference.linear import candidates, likelihood_of, linear_graphs
 from bayes_mkt.inference.priors import quantile_medians
 
 Array = jax.Array
 Parameters = Callable[[Array, Any], list[Array]]
-Linear = tuple[LinearModel, Layout, Layout, Graph]
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Target:
             found.append((group.name, parameters, group.scales, group.kind))
         return found
 
-    def linear(self, exclude: Collection[str] = ()) -> Linear | None:
+    def linear(self, exclude: Collection[str] = ()) -> tuple[LinearModel, Layout, Layout] | None:
         """Return the candidates for a linear-Gaussian block, as JAX functions.
 
         Parameters
@@ -118,13 +116,13 @@ class Target:
         Returns
         -------
         tuple or None
-            The functions, the layout of the other variables, that of the block, and the graph of
-            the whole log-density; None if no variable is a candidate.
+            The functions, the layout of the other variables, and that of the block; None if
+            no variable is a candidate.
         """
         with pytensor.config.change_flags(**UNTRACED):
             return self._linear(exclude)
 
-    def _linear(self, exclude: Collection[str]) -> Linear | None:
+    def _linear(self, exclude: Collection[str]) -> tuple[LinearModel, Layout, Layout] | None:
         likelihood = likelihood_of(self.model)
         block = candidates(self.model, likelihood, exclude) if likelihood is not None else []
         if likelihood is None or not block:
@@ -136,12 +134,12 @@ class Target:
         theta = Layout(tuple(v.name for v in outside), tuple(shapes[v.name] for v in outside))
         beta = Layout(tuple(v.name for v in inside), tuple(shapes[v.name] for v in inside))
         offset = [] if graphs.prior_offset is None else [graphs.prior_offset]
-        of_both = [graphs.mean, graphs.prior_mean]
+        of_both = [graphs.mean, graphs.prior_mean, graphs.whole]
         of_theta = [graphs.base, graphs.noise, graphs.prior_sd, graphs.rest, *offset]
         data, opened = open_data(self.model, [graphs.observed, *of_both, *of_theta])
-        inputs = [data, *2 * [[*outside, *inside, *data]], *len(of_theta) * [[*outside, *data]]]
+        inputs = [data, *3 * [[*outside, *inside, *data]], *len(of_theta) * [[*outside, *data]]]
         parts = [(taken, [graph]) for taken, graph in zip(inputs, opened, strict=True)]
-        observed, mean, prior_mean, *others = functions_of(parts)
+        observed, mean, prior_mean, whole, *others = functions_of(parts)
         base, noise, prior_sd, rest, *more = (_of_theta(one, theta) for one in others)
         model = LinearModel(
             mean=_of_both(mean, theta, beta),
@@ -152,29 +150,9 @@ class Target:
             prior_sd=prior_sd,
             observed=_of_data(observed),
             rest=rest,
+            whole=_of_both(whole, theta, beta),
         )
-        return model, theta, beta, graphs.whole
-
-    def computed(self, graph: Graph, points: Sequence[np.ndarray], *, stable: bool) -> list[float]:
-        """Return a scalar graph of the model at vectors of `layout`, by PyTensor without JAX.
-
-        Parameters
-        ----------
-        graph
-            Of the value variables.
-        points
-            Each (size,).
-        stable
-            Whether it is rewritten first, which is what keeps the digits of some functions in their
-            tails; it takes several times as long.
-        """
-        unchanged: Any = None
-        mode = Mode(linker="py", optimizer="fast_run" if stable else unchanged)
-        inputs = self.model.value_vars
-        # Without a compiler what is inside of a scan begins at once too.
-        with pytensor.config.change_flags(cxx="", **UNTRACED):
-            function = pytensor.function(inputs, graph, mode=mode, on_unused_input="ignore")
-            return [float(function(*self.layout.split(x))) for x in points]
+        return model, theta, beta
 
     def constrain(self, names: Sequence[str]) -> Callable[[Array, tuple[Array, ...]], list[Array]]:
         """Return ``(x, data) -> values`` of named free variables and deterministics."""

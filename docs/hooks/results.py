@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-_MARK = re.compile(r"^<!-- (coverage|ranks|fits|ratios|refits|run): (\w+) -->$", re.MULTILINE)
+_MARK = re.compile(
+    r"^<!-- (coverage|ranks|fits|ratios|refits|growth|run): (\w+) -->$", re.MULTILINE
+)
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -98,6 +100,22 @@ def _refits(result: dict[str, Any]) -> str:
     )
 
 
+def _growth(result: dict[str, Any]) -> str:
+    """Return what a fit costs as each side of a panel grows."""
+    rows = []
+    for part in result["rows"]:
+        row = [str(part[name]) for name in ("regions", "weeks", "channels")]
+        if "failure" in part:
+            row += [part["failure"], *["-"] * 4]
+        else:
+            row += [f"{part[f'{stage}_seconds']:.0f}" for stage in ("cold", "warm")]
+            row += [f"{part['min_ess']:,.0f}", f"{part['max_rhat']:.3f}"]
+            row.append(f"{part['peak_mib'] / 1024:.1f}")
+        rows.append(row)
+    columns = ["Regions", "Weeks", "Channels", "cold, s", "warm, s", "smallest ESS", "R-hat", "GiB"]
+    return _table(columns, rows)
+
+
 def _run(result: dict[str, Any]) -> str:
     """Return a sentence on when, where and with what."""
     machine, versions = result["machine"], result["versions"]
@@ -116,6 +134,7 @@ _WRITERS = {
     "fits": _fits,
     "ratios": _ratios,
     "refits": _refits,
+    "growth": _growth,
     "run": _run,
 }
 

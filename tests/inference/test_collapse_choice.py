@@ -257,14 +257,30 @@ def regions() -> None:
     pm.Normal("y", mean, pm.HalfNormal("sigma"), observed=np.linspace(-1.0, 2.0, 10))
 
 
-def test_a_density_that_only_rewriting_keeps_in_range_is_no_hindrance() -> None:
-    def steep() -> None:
-        normal(pm.Normal("b") * X, 1.0)
-        # log(1 - 1/(1 + exp(-36))): all digits are lost unless the graph is rewritten.
-        shift = pm.HalfNormal("shift", 0.01)
-        pm.Potential("far", pm.math.log(1.0 - pm.math.sigmoid(36.0 + shift)))
+def test_parameters_out_of_range_at_the_points_are_no_hindrance() -> None:
+    def anywhere() -> None:
+        rate = pm.Normal("rate", 1.0, 0.5)
+        pm.Poisson("n", rate, observed=[1, 0, 2])  # a rate below zero has no density
+        normal(pm.Normal("b") * X)
 
-    assert sampled(collapse(built(steep))) == ("shift",)
+    assert sampled(collapse(built(anywhere))) == ("rate", "sigma")
+
+
+def test_standard_errors_in_single_precision_are_no_hindrance() -> None:
+    def measured() -> None:
+        errors = np.array([0.1, 0.3, 0.7, 0.9, 1.1, 1.3], dtype=np.float32)
+        normal(pm.Normal("b", 0.0, pm.HalfNormal("tau")) * X, errors)
+
+    assert sampled(collapse(built(measured))) == ("tau",)
+
+
+def test_large_covariates_that_cancel_are_no_hindrance() -> None:
+    def demeaned() -> None:
+        level = pm.Normal("level", 0.0, pm.HalfNormal("spread"), shape=2)
+        far = 1e9 * np.array([-1.1, 0.3, 0.8, -0.7, 0.1, 0.6])
+        normal(level[np.repeat([0, 1], 3)] + pm.Normal("slope", 0.0, 1e-9) * far)
+
+    assert sampled(collapse(built(demeaned))) == ("spread", "sigma")
 
 
 def test_options_of_sample_reach_the_choice() -> None:
