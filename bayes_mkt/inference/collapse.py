@@ -140,7 +140,7 @@ def collapse(
         _require_none(wanted)
         return None
     _verify(beta, points, looks)
-    omega = np.asarray(first.noise / first.noise[0], dtype=float)
+    omega = first.noise / first.noise[0]
     fixed = constants(structure, design, unwhiten, omega, first.observed)
     _verify_constants(structure, fixed, design, omega)
     return Density(
@@ -208,7 +208,8 @@ def _looks(
     looks: list[Look] = []
     bent: set[str] = set()
     for point in points:
-        at = Look(*map(np.asarray, look(*point, data)))
+        # In double precision whatever the data came in: NumPy takes logs of small integers in half.
+        at = Look(*(np.asarray(part, dtype=float) for part in look(*point, data)))
         if looks:
             first = looks[0]
             bent |= _varying(beta, first.design, at.design) | _varying(beta, first.chain, at.chain)

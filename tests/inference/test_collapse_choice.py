@@ -266,9 +266,10 @@ def test_parameters_out_of_range_at_the_points_are_no_hindrance() -> None:
     assert sampled(collapse(built(anywhere))) == ("rate", "sigma")
 
 
-def test_standard_errors_in_single_precision_are_no_hindrance() -> None:
+@pytest.mark.parametrize("dtype", ["float32", "int8", "int64"])
+def test_standard_errors_of_any_number_type_are_no_hindrance(dtype: str) -> None:
     def measured() -> None:
-        errors = np.array([0.1, 0.3, 0.7, 0.9, 1.1, 1.3], dtype=np.float32)
+        errors = np.array([15.3, 10.2, 16.4, 11.1, 9.7, 17.9]).astype(dtype)
         normal(pm.Normal("b", 0.0, pm.HalfNormal("tau")) * X, errors)
 
     assert sampled(collapse(built(measured))) == ("tau",)
