@@ -44,7 +44,7 @@ class Look(NamedTuple):
 
     Attributes
     ----------
-    design, chain
+    design, prior_design
         A (row, entry) and M (entry, entry): the derivatives in b of the likelihood's mean and of
         the prior mean.
     base, noise, observed
@@ -56,7 +56,7 @@ class Look(NamedTuple):
     """
 
     design: Any
-    chain: Any
+    prior_design: Any
     base: Any
     noise: Any
     observed: Any
@@ -68,7 +68,7 @@ class Look(NamedTuple):
     def sum_of_parts(self, b: np.ndarray) -> float:
         """Return log p(y, theta, b) as the likelihood, the block's prior and the rest give it."""
         likelihood = _normal(self.observed, self.base + self.design @ b, self.noise)
-        prior = _normal(b, self.prior_offset + self.chain @ b, self.prior_sd)
+        prior = _normal(b, self.prior_offset + self.prior_design @ b, self.prior_sd)
         return float(self.rest) + likelihood + prior
 
 
@@ -133,7 +133,7 @@ def collapse(
     if reason:
         return None
     first = looks[0]
-    unwhiten = np.linalg.inv(np.eye(beta.size) - first.chain)
+    unwhiten = np.linalg.inv(np.eye(beta.size) - first.prior_design)
     design = first.design @ unwhiten
     structure = _structure(design)
     if len(structure.arrow.hubs) > MAX_HUBS:
@@ -184,7 +184,7 @@ def _looked_at(model: LinearModel) -> Callable[..., Look]:
         offset = model.prior_offset
         return Look(
             design=jax.jacfwd(model.mean, argnums=1)(theta, b, data),
-            chain=jax.jacfwd(model.prior_mean, argnums=1)(theta, b, data),
+            prior_design=jax.jacfwd(model.prior_mean, argnums=1)(theta, b, data),
             base=model.base(theta, data),
             noise=model.noise(theta, data),
             observed=model.observed(data),
@@ -212,8 +212,10 @@ def _looks(
         at = Look(*(np.asarray(part, dtype=float) for part in look(*point, data)))
         if looks:
             first = looks[0]
-            bent |= _varying(beta, first.design, at.design) | _varying(beta, first.chain, at.chain)
-            at = at._replace(design=first.design, chain=first.chain)
+            bent |= _varying(beta, first.design, at.design) | _varying(
+                beta, first.prior_design, at.prior_design
+            )
+            at = at._replace(design=first.design, prior_design=first.prior_design)
         looks.append(at)
     return looks, bent
 

@@ -141,6 +141,7 @@ def initial_positions(
     chains: int,
     rng: np.random.Generator,
     terms: Callable[[], Sequence[str]] = tuple,
+    remedy: str = "",
 ) -> np.ndarray:
     """Return `chains` starting points (chains, size) with finite density and gradient.
 
@@ -157,6 +158,8 @@ def initial_positions(
         Source of the jitter.
     terms
         Asked only if no start is found: which terms of the model aren't finite, in words.
+    remedy
+        A sentence that the error is to have besides.
 
     Raises
     ------
@@ -178,6 +181,7 @@ def initial_positions(
     culprits = [density.layout.owner(int(i)) for i in np.flatnonzero(~np.isfinite(slopes[first]))]
     named = terms()
     told = f"At the model's initial point, {'; '.join(named)}. " if named else ""
+    told += f"{remedy} " if remedy else ""
     raise SamplingError(
         "No starting point with a finite density was found in 20 tries: the log-density is "
         f"{value[first]}, and the gradient isn't finite for {', '.join(culprits[:5]) or 'none'}. "

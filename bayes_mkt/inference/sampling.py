@@ -21,7 +21,7 @@ from bayes_mkt.inference.collect import Collector, Enough
 from bayes_mkt.inference.density import Density, initial_positions, prepare_gradient
 from bayes_mkt.inference.evaluate import stored_values
 from bayes_mkt.inference.layout import layout_of_draws
-from bayes_mkt.inference.prepared import prepared
+from bayes_mkt.inference.prepared import Prepared, prepared
 from bayes_mkt.inference.programs import make_room
 from bayes_mkt.inference.progress import reporter
 from bayes_mkt.inference.psis import MARKS
@@ -230,7 +230,7 @@ def _sample(
         if not session.finished:
             chunks = run(
                 density,
-                state or _begin(posterior, density, settings),
+                state or _begin(made, settings),
                 kernel=kernel,
                 key=seeds.key(settings.seed, "chains"),
                 warmup=settings.n_warmup,
@@ -246,16 +246,18 @@ def _sample(
     return tree
 
 
-def _begin(posterior: Target, density: Density, settings: Settings) -> State:
+def _begin(made: Prepared, settings: Settings) -> State:
     """Return where the chains begin: near modes, each found from a random point."""
     rng = seeds.generator(settings.seed, "initial positions")
+    collapsed = made.marginal.complete is not None
     starts = initial_positions(
-        density,
+        made.density,
         chains=settings.n_chains,
         rng=rng,
-        terms=partial(unusable_terms, posterior.model),
+        terms=partial(unusable_terms, made.target.model),
+        remedy="A linear block was integrated out: try collapse=None." if collapsed else "",
     )
-    return begin(density, starts, rng)
+    return begin(made.density, starts, rng)
 
 
 def _approximate(

@@ -147,3 +147,15 @@ def test_a_gradient_that_is_not_a_number_raises_naming_the_variable() -> None:
     message = str(caught.value)
     assert "gradient isn't finite for bent[0], bent[1]" in message
     assert " a," not in message
+
+
+def test_a_block_whose_integral_is_lost_in_rounding_raises_naming_the_way_out() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=40)
+    with pm.Model() as model:
+        b = pm.Normal("b", 0.0, 1e5, shape=3)
+        design = np.stack([np.ones(40), x, 1.0 + x * (1.0 + 1e-12)], axis=1)
+        noise = pm.HalfNormal("noise", 1e-4)
+        pm.Normal("y", design @ b, noise, observed=x + 1e-4 * rng.normal(size=40))
+    with pytest.raises(bm.SamplingError, match=r"block was integrated out: try collapse=None\."):
+        bm.sample(model, seed=1, progress=False, draws=100)
