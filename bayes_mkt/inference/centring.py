@@ -93,7 +93,9 @@ class Groups:
         slopes, first = np.zeros((self.size, self.most_partners)), 0
         for group, part in zip(self.members, self.parts(seen), strict=True):
             rows = group.rows(thetas) if group.partners else None
-            tau, t, b = learn(Effects(*np.moveaxis(part, 1, 0)), rows)
+            # Draws of one effect lie together: what is learnt is learnt over draws.
+            together = np.ascontiguousarray(part.transpose(1, 2, 0)).transpose(0, 2, 1)
+            tau, t, b = learn(Effects(*together), rows)
             slopes[first : first + len(b), : b.shape[1]] = b
             first += len(b)
             taus.append(tau)
@@ -163,7 +165,7 @@ def centred(density: Density, groups: Groups, data: Any) -> Density:
     if not groups.members:
         return density
     size = groups.size
-    forms = (jnp.zeros(size), jnp.zeros(size), jnp.zeros((size, groups.most_partners)))
+    forms = (np.zeros(size), np.zeros(size), np.zeros((size, groups.most_partners)))
     coordinates = _coordinates(groups)
     arguments = (density.arguments, data, forms)
     return replace(

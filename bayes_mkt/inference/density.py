@@ -120,8 +120,7 @@ class Density:
         """Return the density in another form; it needs no compilation."""
         if self.reform is None:
             return self
-        learnt = tuple(jnp.asarray(v) for v in forms)
-        return replace(self, arguments=(*self.arguments[:-1], learnt))
+        return replace(self, arguments=(*self.arguments[:-1], tuple(forms)))
 
     def sampled(self, points: np.ndarray) -> np.ndarray:
         """Return points (draw, size) of the variables in `layout` as they are sampled."""

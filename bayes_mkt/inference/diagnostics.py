@@ -232,15 +232,25 @@ def smallest_ess(values: np.ndarray) -> tuple[float, float]:
         (chain, draw, parameter); columns that never move in any chain at one common value are
         constants and don't count, a column that is stuck in one chain makes the ESS zero.
     """
-    spread = np.ptp(values, axis=1)
-    moving = np.ptp(values, axis=(0, 1)) > 0
-    if not np.isfinite(values).all() or (spread[:, moving] == 0).any():
+    moving, stuck, finite = _motion(values)
+    if not moving.any() or not finite.all() or stuck.any() or values.shape[1] < 4:
         return 0.0, np.inf
-    used = values[:, :, moving]
-    if not used.shape[2] or values.shape[1] < 4:
-        return 0.0, np.inf
-    found = figures(used)
+    found = figures(values if moving.all() else values[:, :, moving])
     return float(min(found.bulk.min(), found.tail.min())), float(found.rhat.max())
+
+
+def _motion(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which parameters move, which of these are stuck in a chain, and which are finite.
+
+    Parameters
+    ----------
+    values
+        (chain, draw, parameter).
+    """
+    least, largest = values.min(axis=1), values.max(axis=1)
+    finite = (np.isfinite(least) & np.isfinite(largest)).all(axis=0)
+    moving = largest.max(axis=0) > least.min(axis=0)  # not where one is NaN
+    return moving, moving & (least == largest).any(axis=0), finite
 
 
 def judged(shape: tuple[int, ...], free: bool) -> np.ndarray:
@@ -277,16 +287,15 @@ def _label(value: object) -> str:
 
 def _table(names: list[str], values: np.ndarray) -> tuple[xr.Dataset, np.ndarray]:
     """Return the table of figures, and which parameters have a chain that never moves."""
-    moving = np.ptp(values, axis=(0, 1)) > 0
-    stuck = moving & (np.ptp(values, axis=1) == 0).any(axis=0)
-    usable = moving & ~stuck & np.isfinite(values).all(axis=(0, 1)) & (values.shape[1] >= 4)
-    used = values[:, :, usable]
+    moving, stuck, finite = _motion(values)
+    usable = moving & ~stuck & finite & (values.shape[1] >= 4)
+    used = values if usable.all() else values[:, :, usable]
     found = figures(used) if usable.any() else None
-    deviation = used.std(axis=(0, 1), ddof=1)
+    deviation = values.std(axis=(0, 1), ddof=1)
     columns = {
         "mean": values.mean(axis=(0, 1)),
-        "sd": values.std(axis=(0, 1), ddof=1),
-        "mcse_mean": _fill(usable, deviation / np.sqrt(mean_ess(used)), np.nan),
+        "sd": deviation,
+        "mcse_mean": _fill(usable, deviation[usable] / np.sqrt(mean_ess(used)), np.nan),
         "ess_bulk": _fill(usable, found.bulk if found else [], np.nan),
         "ess_tail": _fill(usable, found.tail if found else [], np.nan),
         "rhat": _fill(usable, found.rhat if found else [], np.nan),
@@ -330,18 +339,18 @@ def _mixing_findings(table: xr.Dataset, chains: int, length: int) -> list[Findin
     if length < 4:
         figure = f"{length} of each chain, too few to be judged"
         findings.append(Finding("draws", "", figure, _MORE_DRAWS))
-    rhat = table["rhat"].fillna(0.0)
-    if float(rhat.max()) > MAX_RHAT:
-        figure = (
-            f"{float(rhat.max()):.3f}, above {MAX_RHAT} ({int((rhat > MAX_RHAT).sum())} parameters)"
-        )
-        findings.append(Finding("rhat", str(rhat.idxmax().item()), figure, _REPARAMETRISE))
+    names = table["parameter"].to_numpy()
+    rhat = np.nan_to_num(table["rhat"].to_numpy(), nan=0.0, posinf=np.inf)
+    if (rhat > MAX_RHAT).any():
+        worst, count = int(np.argmax(rhat)), int((rhat > MAX_RHAT).sum())
+        figure = f"{rhat[worst]:.3f}, above {MAX_RHAT} ({count} parameters)"
+        findings.append(Finding("rhat", str(names[worst]), figure, _REPARAMETRISE))
     for check in ("ess_bulk", "ess_tail"):
-        ess = table[check].fillna(np.inf)
-        if float(ess.min()) < MIN_ESS:
-            count = int((ess < MIN_ESS).sum())
-            figure = f"{float(ess.min()):.0f}, below {MIN_ESS} ({count} parameters)"
-            findings.append(Finding(check, str(ess.idxmin().item()), figure, _MORE_DRAWS))
+        ess = np.nan_to_num(table[check].to_numpy(), nan=np.inf)
+        if (ess < MIN_ESS).any():
+            worst, count = int(np.argmin(ess)), int((ess < MIN_ESS).sum())
+            figure = f"{ess[worst]:.0f}, below {MIN_ESS} ({count} parameters)"
+            findings.append(Finding(check, str(names[worst]), figure, _MORE_DRAWS))
     return findings
 
 

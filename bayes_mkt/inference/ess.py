@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -18,10 +19,13 @@ from scipy.special import ndtri
 from bayes_mkt.inference.threads import CORES
 
 TAIL = (0.05, 0.95)
-BATCH = 2**18
+# Numbers that are looked at together, as many as a core's cache holds with what is made of them;
+# and below how many in all threads gain less than they cost.
+BATCH, FEW = 2**16, 2**20
 REMEMBERED = 32
-# Autocovariances that are computed one by one: of chains that mix well, all that are needed.
-NEAR = 32
+# Autocovariances that are computed one by one, first the fewer: of chains that mix well, all that
+# are needed.
+NEAREST, NEAR = 8, 32
 
 
 class Figures(NamedTuple):
@@ -65,8 +69,11 @@ def figures(values: np.ndarray) -> Figures:
 
 
 def _computed(values: np.ndarray) -> Figures:
-    with ThreadPoolExecutor(CORES) as pool:  # NumPy sorts and transforms without the lock
-        parts = list(pool.map(_figures, _batches(values)))
+    if values.size < FEW:
+        parts = list(map(_figures, _batches(values)))
+    else:
+        with ThreadPoolExecutor(CORES) as pool:  # NumPy sorts and transforms without the lock
+            parts = list(pool.map(_figures, _batches(values)))
     if not parts:
         return Figures(*(np.empty(0) for _ in Figures._fields))
     return Figures(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -79,9 +86,9 @@ def mean_ess(values: np.ndarray) -> np.ndarray:
 
 
 def _batches(values: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the draws of parameters, at most about 2 MiB and one core's share, chains next."""
+    """Yield the draws of parameters, `BATCH` numbers or those of one, chains next."""
     chains, draws, size = values.shape
-    step = max(1, min(BATCH // (chains * draws), -(-size // CORES)))
+    step = max(1, BATCH // (chains * draws))
     for first in range(0, size, step):
         yield np.ascontiguousarray(np.moveaxis(values[:, :, first : first + step], 2, 0))
 
@@ -97,23 +104,37 @@ def _figures(rows: np.ndarray) -> Figures:
     split = _split(rows)
     flat = split.reshape(len(rows), -1)
     order = np.argsort(flat, axis=1)
-    ordered = np.take_along_axis(flat, order, axis=1)
+    ordered = _taken(flat, order)
     scores = _scores(ordered, order).reshape(split.shape)
     # About the median sorted draws fall and then rise: two runs, which a stable sort only merges.
     middle = ordered[:, [(flat.shape[1] - 1) // 2, flat.shape[1] // 2]].mean(axis=1, keepdims=True)
     folded = np.abs(ordered - middle)
     merged = np.argsort(folded, axis=1, kind="stable")
-    outward = np.take_along_axis(order, merged, axis=1)
-    folded = _scores(np.take_along_axis(folded, merged, axis=1), outward).reshape(split.shape)
-    # What is sorted already takes a fifth of the time; halves may leave out a draw in the middle.
-    whole = ordered if ordered.size == rows.size else rows.reshape(len(rows), -1)
-    bounds = np.quantile(whole, TAIL, axis=1)
-    below = [_ess((split <= bound[:, None, None]).astype(float)) for bound in bounds]
+    folded = _scores(_taken(folded, merged), _taken(order, merged)).reshape(split.shape)
+    # Halves may leave out a draw in the middle.
+    whole = ordered if ordered.size == rows.size else np.sort(rows.reshape(len(rows), -1), axis=1)
+    tails = [_ess(split <= _quantile(whole, share)[:, None, None]) for share in TAIL]
     return Figures(
         bulk=_ess(scores),
-        tail=np.minimum(*below),
+        tail=np.minimum(*tails),
         rhat=np.maximum(_rhat(scores), _rhat(folded)),
     )
+
+
+def _taken(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the entries of each row at places of its own, (row, draw)."""
+    out = np.empty_like(rows)
+    for taken, row, at in zip(out, rows, places, strict=True):
+        np.take(row, at, out=taken, mode="clip")  # other modes copy `out` first
+    return out
+
+
+def _quantile(ordered: np.ndarray, share: float) -> np.ndarray:
+    """Return a quantile of each row, ascending, by linear interpolation."""
+    place = share * (ordered.shape[1] - 1)
+    first = int(place)
+    below, above = ordered[:, first], ordered[:, min(first + 1, ordered.shape[1] - 1)]
+    return np.asarray(below + (place - first) * (above - below))
 
 
 def _scores(ordered: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -127,20 +148,48 @@ def _scores(ordered: np.ndarray, order: np.ndarray) -> np.ndarray:
         Where each of these draws stands.
     """
     size, count = ordered.shape
-    # Mean ranks are multiples of a half: their scores are looked up. Blom's offset is 3/8.
-    table = ndtri((np.arange(2 * count) / 2 + 1 - 0.375) / (count + 0.25))
+    table = _table(count)
     scores = np.tile(table[::2], (size, 1))
-    again = np.zeros((size, count + 1), dtype=bool)
-    again[:, 1:-1] = ordered[:, 1:] == ordered[:, :-1]
-    # Runs of equal draws begin before the first that is there again, and end with the last.
-    rows, first = np.nonzero(again[:, 1:] & ~again[:, :-1])
-    last = np.nonzero(again[:, :-1] & ~again[:, 1:])[1]
-    ties = last - first + 1
-    inside = np.arange(ties.sum()) - np.repeat(np.cumsum(ties) - ties - first, ties)
-    scores[np.repeat(rows, ties), inside] = np.repeat(table[first + last], ties)
-    out = np.empty(ordered.shape)
-    np.put_along_axis(out, order, scores, axis=1)
+    again = np.zeros(ordered.shape, dtype=bool)
+    again[:, :-1] = ordered[:, :-1] == ordered[:, 1:]
+    _share_ranks(scores, again, table)
+    out = np.empty_like(scores)
+    for row, values, at in zip(out, scores, order, strict=True):
+        row[at] = values
     return out
+
+
+def _share_ranks(scores: np.ndarray, again: np.ndarray, table: np.ndarray) -> None:
+    """Give scores (parameter, draw), ascending, the score of their mean rank where draws are tied.
+
+    Parameters
+    ----------
+    scores
+        By rank; written to.
+    again
+        Whether the next draw is the same.
+    table
+        Of `_table`.
+    """
+    tied = np.flatnonzero(again)
+    if not tied.size:
+        return
+    apart = np.diff(tied) != 1
+    first = tied[np.concatenate([[True], apart])]
+    last = tied[np.concatenate([apart, [True]])] + 1
+    shared = table[(first + last) - 2 * (first // len(again[0])) * len(again[0])]
+    flat = scores.reshape(-1)
+    flat[tied] = np.repeat(shared, last - first)
+    flat[last] = shared
+
+
+@lru_cache(maxsize=4)
+def _table(count: int) -> np.ndarray:
+    """Return the normal scores of ranks from 0 by halves: mean ranks of ties are multiples of it.
+
+    Blom's offset is 3/8.
+    """
+    return np.asarray(ndtri((np.arange(2 * count) / 2 + 1 - 0.375) / (count + 0.25)))
 
 
 def _rhat(rows: np.ndarray) -> np.ndarray:
@@ -154,51 +203,68 @@ def _rhat(rows: np.ndarray) -> np.ndarray:
 
 def _ess(rows: np.ndarray) -> np.ndarray:
     """Return the effective sample size (parameter,), by Geyer's initial monotone sequence."""
-    centered = rows - rows.mean(axis=2, keepdims=True)
-    between = rows.mean(axis=2).var(axis=1, ddof=1) if rows.shape[1] > 1 else np.zeros(len(rows))
-    total = float(rows.shape[1] * rows.shape[2])
-    time, known = _time(_near(centered), between, centered.shape)
-    # What still goes on after the first lags takes all of them.
-    rest = np.flatnonzero(~known)
-    if rest.size:
-        time[rest], _ = _time(_everywhere(centered[rest]), between[rest], centered.shape)
-    return np.where(np.ptp(rows, axis=(1, 2)) < 1e-15, total, total / time)
+    size, chains, draws = rows.shape
+    means = rows.mean(axis=2)
+    # Zeros between the chains: products that reach into the next one count nothing.
+    centered = np.zeros((size, chains, draws + NEAR))
+    np.subtract(rows, means[:, :, None], out=centered[:, :, :draws])
+    between = means.var(axis=1, ddof=1) if chains > 1 else np.zeros(size)
+    time, open_, sums = np.empty(size), np.arange(size), np.empty((size, 0))
+    for most in (NEAREST, NEAR, draws):
+        if most <= NEAR:
+            sums = np.concatenate([sums, _near(centered, range(sums.shape[1], most))], axis=1)
+        else:
+            sums = _everywhere(centered[:, :, :draws])
+        time[open_], known = _time(sums / (chains * draws), between, (chains, draws))
+        if known.all():
+            break
+        # What still goes on after the first lags takes more of them.
+        open_, sums, between = open_[~known], sums[~known], between[~known]
+        centered = centered[~known]
+    constant = np.subtract(rows.max(axis=(1, 2)), rows.min(axis=(1, 2)), dtype=float) < 1e-15
+    return np.where(constant, float(chains * draws), chains * draws / time)
 
 
-def _near(centered: np.ndarray) -> np.ndarray:
-    """Return the first autocovariances (parameter, lag), means over chains, one by one."""
-    draws = centered.shape[2]
-    lags = [
-        np.vecdot(centered[:, :, lag:], centered[:, :, : draws - lag]).mean(axis=1)
-        for lag in range(min(NEAR, draws))
-    ]
-    return np.asarray(np.stack(lags, axis=1) / draws)
+def _near(centered: np.ndarray, lags: range) -> np.ndarray:
+    """Return the sums over chains of products with what comes later (parameter, lag).
+
+    Parameters
+    ----------
+    centered
+        (parameter, chain, draw), each chain followed by `NEAR` zeros.
+    lags
+        How much later; at most `NEAR`.
+    """
+    rows = centered.reshape(len(centered), -1)
+    length = rows.shape[1]
+    products = [np.vecdot(rows[:, lag:], rows[:, : length - lag]) for lag in lags]
+    return np.stack(products, axis=1)
 
 
 def _everywhere(centered: np.ndarray) -> np.ndarray:
-    """Return all autocovariances (parameter, lag), means over chains: power spectra transformed."""
+    """Return all sums of `_near`, of draws without zeros, from power spectra."""
     draws = centered.shape[2]
     length = fft.next_fast_len(2 * draws, real=True)
     spectrum = fft.rfft(centered, n=length, axis=2)
-    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
-    return np.asarray(fft.irfft(power, n=length, axis=1)[:, :draws] / draws)
+    power = (spectrum.real**2 + spectrum.imag**2).sum(axis=1)
+    return np.asarray(fft.irfft(power, n=length, axis=1)[:, :draws])
 
 
 def _time(
-    covariance: np.ndarray, between: np.ndarray, shape: tuple[int, ...]
+    covariance: np.ndarray, between: np.ndarray, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the autocorrelation time (parameter,), and whether these lags were enough for it.
 
     Parameters
     ----------
     covariance
-        (parameter, lag), of the first lags or of all.
+        (parameter, lag), of the first lags or of all; means over chains.
     between
         Variance of the chains' means (parameter,).
     shape
-        Of the draws: parameters, chains, draws.
+        Of the draws: chains, draws.
     """
-    _, chains, draws = shape
+    chains, draws = shape
     within = covariance[:, 0] * draws / (draws - 1.0)
     whole = covariance[:, 0] + between
     with np.errstate(divide="ignore", invalid="ignore"):

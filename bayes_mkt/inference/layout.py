@@ -33,34 +33,45 @@ def layout_of_draws(
     """
     chains, draws = next(iter(statistics.values())).shape
     sample = {"chain": np.arange(chains), "draw": np.arange(draws)}
-    posterior = {n: _labelled(model, n, values[n], ("chain", "draw")) for n in names}
-    observed = {
-        rv.name: _labelled(model, rv.name, observed_value(model, rv), ())
-        for rv in model.observed_RVs
-    }
-    constants = {v.name: _labelled(model, v.name, v.get_value(), ()) for v in model.data_vars}
-    stats = {n: xr.DataArray(v, dims=("chain", "draw")) for n, v in statistics.items()}
+    stats = {name: (tuple(sample), value) for name, value in statistics.items()}
+    observed = {rv.name: observed_value(model, rv) for rv in model.observed_RVs}
+    constants = {variable.name: variable.get_value() for variable in model.data_vars}
     tree = xr.DataTree.from_dict(
         {
-            "/posterior": xr.Dataset(posterior).assign_coords(sample),
-            "/sample_stats": xr.Dataset(stats).assign_coords(sample),
-            "/observed_data": xr.Dataset(observed),
-            "/constant_data": xr.Dataset(constants),
+            "/posterior": _labelled(model, {name: values[name] for name in names}, sample),
+            "/sample_stats": xr.Dataset(stats, coords=sample),
+            "/observed_data": _labelled(model, observed, {}),
+            "/constant_data": _labelled(model, constants, {}),
         }
     )
     tree.attrs["free_variables"] = [rv.name for rv in model.free_RVs if rv.name in set(names)]
     return tree
 
 
-def _labelled(model: pm.Model, name: str, values: Stored, leading: tuple[str, ...]) -> xr.DataArray:
-    """Return an array with the dimensions and coordinates that the model gives `name`."""
-    named = model.named_vars_to_dims.get(name) or (None,) * (values.ndim - len(leading))
-    dims = [d or f"{name}_dim_{i}" for i, d in enumerate(named)]
-    coords = {d: list(model.coords[d]) for d in dims if model.coords.get(d) is not None}
-    if isinstance(values, xr.Variable):
-        renamed = dict(zip(values.dims, [*leading, *dims], strict=True))
-        return xr.DataArray(values).rename(renamed).assign_coords(coords)
-    return xr.DataArray(values, dims=[*leading, *dims], coords=coords)
+def _labelled(
+    model: pm.Model, values: Mapping[str, Stored], leading: Mapping[str, np.ndarray]
+) -> xr.Dataset:
+    """Return arrays with the dimensions and coordinates that the model gives them.
+
+    Parameters
+    ----------
+    values
+        By name of a variable.
+    leading
+        Dimensions that all of them have before their own, with coordinates.
+    """
+    arrays: dict[str, xr.Variable] = {}
+    coords: dict[str, Any] = dict(leading)
+    for name, value in values.items():
+        named = model.named_vars_to_dims.get(name) or (None,) * (value.ndim - len(leading))
+        dims = [d or f"{name}_dim_{i}" for i, d in enumerate(named)]
+        coords |= {d: list(model.coords[d]) for d in dims if model.coords.get(d) is not None}
+        if isinstance(value, xr.Variable):
+            arrays[name] = value.copy(deep=False)
+            arrays[name].dims = (*leading, *dims)
+        else:
+            arrays[name] = xr.Variable((*leading, *dims), value)
+    return xr.Dataset(arrays, coords=coords)
 
 
 def observed_value(model: pm.Model, variable: Any) -> np.ndarray:

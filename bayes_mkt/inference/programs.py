@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ Compiled = Callable[..., Any]
 LEVEL, LESS = 2, 1
 # Share of the memory maps that a process may have at which programs are forgotten.
 FULL = 0.5
+# Where no program has been begun here, as many questions whether there is room share an answer:
+# counting takes longer than a small fit's other preparations.
+COUNTED = 16
+_asked = count()
 
 
 def compiling(function: Any, *inputs: Any, often: bool = False) -> Future[Compiled]:
@@ -51,13 +56,27 @@ def make_room() -> bool:
     bool
         Whether programs were forgotten.
     """
-    held, most = _maps()
-    if held < FULL * most:
+    if not _full(_submitted.cache_info().misses, next(_asked) // COUNTED):
         return False
     _submitted.cache_clear()
     jax.clear_caches()
     gc.collect()
     return True
+
+
+@lru_cache(maxsize=1)
+def _full(begun: int, times: int) -> bool:
+    """Return whether half of the maps are held; counted once for the same two numbers.
+
+    Parameters
+    ----------
+    begun
+        Programs that have been begun.
+    times
+        How many times `COUNTED` questions have been asked.
+    """
+    held, most = _maps()
+    return held >= FULL * most
 
 
 def _maps() -> tuple[int, int]:

@@ -179,8 +179,7 @@ def run(
     length, lesson = chunk_length(density), LONG_LESSON if size <= FEW else CHUNK
     mesh = chain_mesh(chains)
     everywhere = NamedSharding(mesh, PartitionSpec())
-    keys = jax.vmap(partial(jax.random.fold_in, key))(np.arange(chains))
-    shared = jax.random.fold_in(key, SHARED)
+    keys, shared = _keys(key, np.arange(chains))
     density = density.with_forms(state.forms)
     arguments = jax.device_put(density.arguments, everywhere)
     advance = _program(density, chains, state.tuning, kernel, target_accept).result()
@@ -212,7 +211,8 @@ def run(
                 state, final = replace(state, warmup=state.warmup + 2 * lesson), False
             if not final:
                 density, history = density.reformed(history)
-                arguments = jax.device_put(density.arguments, everywhere)
+                if density.forms:
+                    arguments = (*arguments[:-1], jax.device_put(density.forms, everywhere))
             tuning = state.tuning
             if state.done >= LOOK_AGAIN and not final and state.gradients >= next_look:
                 tuning, asked = adaptation.look_again(tuning, history, gradient_of(density))
@@ -224,6 +224,13 @@ def run(
             )
             state = replace(state, positions=history[:, -1], tuning=tuning, forms=density.forms)
         yield Chunk(warming, drawn, stats, state)
+
+
+@jax.jit
+def _keys(key: Array, chains: Array) -> tuple[Array, Array]:
+    """Return the keys of chains, and that of what they share."""
+    of_chains = jax.vmap(partial(jax.random.fold_in, key))(chains)
+    return of_chains, jax.random.fold_in(key, SHARED)
 
 
 def prepare_run(

@@ -37,12 +37,7 @@ MOST = 0.9
 def straightened(density: Density) -> Density:
     """Return the density of v, which learns t, m and s in warmup; v is x to begin with."""
     size, own = density.start.size, density.reform is not None
-    forms = (
-        *(jnp.asarray(form) for form in density.forms),
-        jnp.zeros(size),
-        jnp.zeros(size),
-        jnp.ones(size),
-    )
+    forms = (*density.forms, np.zeros(size), np.zeros(size), np.ones(size))
     return replace(
         density,
         log_density=_log_density(density.log_density, own),
