@@ -33,8 +33,8 @@ def key(seed: int, stream: str) -> jax.Array:
     return jax.random.fold_in(jax.random.key(check_seed(seed)), zlib.crc32(stream.encode()))
 
 
-def generator(seed: int, stream: str) -> np.random.Generator:
-    """Return the NumPy generator of the named stream.
+def generator(seed: int, stream: str, *parts: int) -> np.random.Generator:
+    """Return the NumPy generator of the named stream, or of a numbered part of it.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def generator(seed: int, stream: str) -> np.random.Generator:
     """
     import numpy as np
 
-    entropy = [check_seed(seed), zlib.crc32(stream.encode())]
+    entropy = [check_seed(seed), zlib.crc32(stream.encode()), *parts]
     return np.random.default_rng(np.random.SeedSequence(entropy))
 
 

@@ -186,12 +186,11 @@ def collapsed_density(
 def block_draw(
     model: LinearModel, structure: Structure
 ) -> Callable[[Array, Array, tuple[Data, Constants]], Array]:
-    """Return ``(key, theta, (data, constants)) -> b``, an exact draw of the block."""
+    """Return ``(noise, theta, (data, constants)) -> b``, exact draws of standard normal noise."""
 
-    def draw(key: Array, theta: Array, arguments: tuple[Data, Constants]) -> Array:
+    def draw(noise: Array, theta: Array, arguments: tuple[Data, Constants]) -> Array:
         data, fixed = arguments
         form, _ = quadratic(model, structure, theta, arguments)
-        noise = jax.random.normal(key, (structure.arrow.size,), theta.dtype)
         shape = structure.arrow
         local, hub = arrow.draw(form, shape.local(noise), shape.hub(noise))
         steps = model.prior_sd(theta, data) * shape.join(local, hub)

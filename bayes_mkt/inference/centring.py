@@ -197,10 +197,10 @@ def _log_density(
 def _complete(
     complete: Callable[[Array, Array, Any], Array] | None, groups: Groups
 ) -> Callable[[Array, Array, Any], Array]:
-    def of_w(key: Array, w: Array, arguments: Any) -> Array:
+    def of_w(noise: Array, w: Array, arguments: Any) -> Array:
         inner, data, forms = arguments
         x, _, _ = groups.walk(w, data, forms, forward=True)
-        return x if complete is None else complete(key, x, inner)
+        return x if complete is None else complete(noise, x, inner)
 
     return of_w
 

@@ -274,11 +274,11 @@ def _structure(design: np.ndarray) -> Structure:
 def _completed(
     draw: Callable[..., Array], theta: Layout, beta: Layout, full: Layout
 ) -> Callable[[Array, Array, Any], Array]:
-    """Return ``(key, theta, arguments) -> (model's vector)``."""
+    """Return ``(noise, theta, arguments) -> (model's vector)``."""
 
-    def complete(key: Array, x: Array, arguments: Any) -> Array:
+    def complete(noise: Array, x: Array, arguments: Any) -> Array:
         parts = dict(zip(theta.names, theta.split(x), strict=True))
-        b = draw(key, x, arguments)
+        b = draw(noise, x, arguments)
         parts.update(zip(beta.names, beta.split(b), strict=True))
         return jnp.concatenate([parts[name].ravel() for name in full.names])
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_mkt.inference.diagnostics import MAX_RHAT, judged, smallest_ess
-from bayes_mkt.inference.evaluate import room
+from bayes_mkt.inference.evaluate import block_noise, missing, room
 from bayes_mkt.inference.programs import Compiled, compiling
 from bayes_mkt.inference.run import STATS, Chunk, chunk_length
 from bayes_mkt.inference.store import BATCH, Draws, Stored
@@ -41,9 +41,9 @@ class Collector:
         What is sampled of it.
     names
         Variables to store.
-    key
-        For the exact draws of what was integrated out; a draw's own key follows from the number
-        of its chunk and its place in there.
+    seed
+        For the exact draws of what was integrated out; their noise follows from the number of
+        their chunk and their place in there.
     draws
         Where they are kept.
     """
@@ -53,13 +53,14 @@ class Collector:
         posterior: Target,
         density: Density,
         names: Sequence[str],
-        key: jax.Array,
+        seed: int,
         draws: Draws,
     ) -> None:
-        self._density, self._names, self._key, self._kept = density, list(names), key, draws
+        self._density, self._names, self._seed, self._kept = density, list(names), seed, draws
         constrain = posterior.constrain(names)
         self.length = chunk_length(density)
-        self._stored = _stored(constrain, density.complete, density.volume, self.length)
+        self._stored = _stored(constrain, density.complete, density.volume)
+        self._missing = missing(posterior, density)
         self._data = posterior.arguments
         vector = jax.ShapeDtypeStruct((posterior.layout.size,), density.start.dtype)
         self._shapes = jax.eval_shape(constrain, vector, self._data)
@@ -121,7 +122,6 @@ class Collector:
         one of a short chunk is filled up with its last draw.
         """
         arguments = self._density.with_forms(chunk.state.forms).arguments
-        key = jax.random.fold_in(self._key, self.chunks)
         program, step = (
             self.prepare(len(chunk.positions)).result(),
             self._step(len(chunk.positions)),
@@ -130,14 +130,17 @@ class Collector:
             own = chunk.positions[:, first : first + step]
             count = own.shape[1]
             flat = np.pad(own, ((0, 0), (0, step - count), (0, 0)), mode="edge")
-            parts = program(key, np.asarray(first), flat, arguments, self._data)
+            shape = (*flat.shape[:2], self._missing)
+            noise = block_noise(self._seed, shape, self.chunks, first)
+            parts = program(noise, flat, arguments, self._data)
             yield [np.asarray(part)[:, :count] for part in parts]
 
     def prepare(self, chains: int) -> Future[Compiled]:
         """Begin to compile the conversion of draws, while something else is done."""
         batch = (chains, self._step(chains), self._density.start.size)
         points = jax.ShapeDtypeStruct(batch, jnp.float64)
-        inputs = (self._key, np.asarray(0), points, self._density.arguments, self._data)
+        noise = jax.ShapeDtypeStruct((*batch[:2], self._missing), jnp.float64)
+        inputs = (noise, points, self._density.arguments, self._data)
         return compiling(self._stored, *inputs)
 
     def _step(self, chains: int) -> int:
@@ -150,9 +153,10 @@ class Collector:
     def probe(self, chains: int) -> dict[str, float]:
         """Return the sum of each stored variable at one point, to know the model again."""
         start, program = self._density.start, self.prepare(chains).result()
-        flat = np.broadcast_to(start, (chains, self._step(chains), start.size))
-        key, arguments = jax.random.key(0), self._density.arguments
-        parts = program(key, np.asarray(0), np.ascontiguousarray(flat), arguments, self._data)
+        shape = (chains, self._step(chains))
+        flat = np.ascontiguousarray(np.broadcast_to(start, (*shape, start.size)))
+        noise = np.ones((*shape, self._missing))
+        parts = program(noise, flat, self._density.arguments, self._data)
         return {
             name: float(np.asarray(part)[0, 0].sum())
             for name, part in zip(self._names, parts[:-1], strict=True)
@@ -195,27 +199,18 @@ def _stored(
     constrain: Callable[..., list[jax.Array]],
     complete: Callable[..., jax.Array] | None,
     volume: Callable[..., jax.Array] | None,
-    length: int,
 ) -> Callable[..., list[jax.Array]]:
-    """Return the conversion of draws `first` and on of a chunk of `length`.
+    """Return the conversion of draws.
 
-    ``(key, first, x (chain, draw, size), arguments, data) -> stored variables, log volume``.
+    ``(noise, x (chain, draw, size), arguments, data) -> stored variables, log volume``.
     """
 
-    def one(key: jax.Array, x: jax.Array, arguments: Any, data: Any) -> list[jax.Array]:
-        values = constrain(x if complete is None else complete(key, x, arguments), data)
+    def one(noise: jax.Array, x: jax.Array, arguments: Any, data: Any) -> list[jax.Array]:
+        values = constrain(x if complete is None else complete(noise, x, arguments), data)
         return [*values, jnp.zeros(()) if volume is None else volume(x, arguments)]
 
-    @jax.jit
-    def all_of(
-        key: jax.Array, first: jax.Array, x: jax.Array, arguments: Any, data: Any
-    ) -> list[jax.Array]:
-        keys = jax.random.split(key, (x.shape[0], length))
-        keys = jax.lax.dynamic_slice_in_dim(keys, first, x.shape[1], axis=1)
-        over_draws = jax.vmap(one, (0, 0, None, None))
-        return jax.vmap(over_draws, (0, 0, None, None))(keys, x, arguments, data)
-
-    return all_of
+    over_draws = jax.vmap(one, (0, 0, None, None))
+    return jax.jit(jax.vmap(over_draws, (0, 0, None, None)))
 
 
 class Enough:

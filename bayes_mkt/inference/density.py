@@ -86,8 +86,9 @@ class Density:
     start
         A point of the sampled vector (size,), from the model's initial point.
     complete
-        ``(key, x, arguments) -> (model's vector)``: draws what was taken out of the model's
-        vector; None where the sampled vector is the model's own.
+        ``(noise, x, arguments) -> (model's vector)``: draws what was taken out of the model's
+        vector, of as many standard normal numbers; None where the sampled vector is the model's
+        own.
     reform
         ``(arguments, draws) -> forms``: what the draws (draw, size) teach of the density's own
         form, as the last of `arguments` holds it, and the draws in that form; None where there is

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayes_mkt import seeds
 from bayes_mkt.inference.density import Density
 from bayes_mkt.inference.programs import Compiled, compiling
 
@@ -44,7 +45,7 @@ def stored_values(
     posterior: Target,
     density: Density,
     names: Sequence[str],
-    key: jax.Array,
+    seed: int,
     points: np.ndarray,
     shape: tuple[int, int],
 ) -> dict[str, np.ndarray]:
@@ -58,19 +59,20 @@ def stored_values(
         What `points` are points of.
     names
         Free variables and deterministics.
-    key
-        For what was integrated out: draw i uses ``fold_in(key, i)``.
+    seed
+        Of what is drawn back.
     points
         (chain * draw, size).
     shape
         Chains and draws.
     """
-    compiled = prepare_stored_values(posterior, density, names, key).result()
+    compiled = prepare_stored_values(posterior, density, names).result()
     data = posterior.arguments
     parts, size = [], _batch(density.arguments, data)
     for first in range(0, len(points), size):
         rows = np.arange(first, first + size) % len(points)
-        part = compiled(jnp.asarray(rows), jnp.asarray(points[rows]), key, density.arguments, data)
+        noise = block_noise(seed, (size, missing(posterior, density)), first)
+        part = compiled(noise, jnp.asarray(points[rows]), density.arguments, data)
         parts.append([np.asarray(value) for value in part])
     columns = [np.concatenate(column)[: len(points)] for column in zip(*parts, strict=True)]
     return {
@@ -80,15 +82,35 @@ def stored_values(
 
 
 def prepare_stored_values(
-    posterior: Target, density: Density, names: Sequence[str], key: jax.Array
+    posterior: Target, density: Density, names: Sequence[str]
 ) -> Future[Compiled]:
     """Begin to compile what `stored_values` needs, while something else is done."""
     function = _completed(posterior.constrain(names), density.complete)
     size = _batch(density.arguments, posterior.arguments)
-    rows = jax.ShapeDtypeStruct((size,), jnp.int64)
+    noise = jax.ShapeDtypeStruct((size, missing(posterior, density)), jnp.float64)
     batch = jax.ShapeDtypeStruct((size, density.layout.size), jnp.float64)
-    inputs = (rows, batch, key, density.arguments, posterior.arguments)
-    return compiling(_over(function, (0, 0, None, None, None)), *inputs)
+    inputs = (noise, batch, density.arguments, posterior.arguments)
+    return compiling(_over(function, (0, 0, None, None)), *inputs)
+
+
+def missing(posterior: Target, density: Density) -> int:
+    """Return how many entries of the model's vector were integrated out."""
+    return posterior.layout.size - density.layout.size
+
+
+def block_noise(seed: int, shape: tuple[int, ...], *part: int) -> np.ndarray:
+    """Return the standard normal numbers of which what was integrated out is drawn back.
+
+    Parameters
+    ----------
+    seed
+        Of the run.
+    shape
+        Its last axis has `missing` entries.
+    part
+        Numbers of the part of the draws.
+    """
+    return seeds.generator(seed, "collapsed block", *part).normal(size=shape)
 
 
 def room(*arguments: Any) -> int:
@@ -105,9 +127,8 @@ def _batch(*arguments: Any) -> int:
 def _completed(
     constrain: Callable[..., list[jax.Array]], complete: Callable[..., jax.Array] | None
 ) -> Callable[..., list[jax.Array]]:
-    def one(row: jax.Array, x: jax.Array, key: jax.Array, given: Any, data: Any) -> list[jax.Array]:
-        own = jax.random.fold_in(key, row)
-        return constrain(x if complete is None else complete(own, x, given), data)
+    def one(noise: jax.Array, x: jax.Array, given: Any, data: Any) -> list[jax.Array]:
+        return constrain(x if complete is None else complete(noise, x, given), data)
 
     return one
 

@@ -204,9 +204,9 @@ def _log_density(
 def _complete(
     complete: Callable[[Array, Array, Any], Array] | None, quantiles: Quantiles
 ) -> Callable[[Array, Array, Any], Array]:
-    def of_z(key: Array, z: Array, arguments: Any) -> Array:
+    def of_z(noise: Array, z: Array, arguments: Any) -> Array:
         x, _ = quantiles.forward(z)
-        return x if complete is None else complete(key, x, arguments)
+        return x if complete is None else complete(noise, x, arguments)
 
     return of_z
 

@@ -83,12 +83,13 @@ def reweighted(
         before = marginal(old, settings.collapse)
         if before.layout != after.layout:
             before, after = old.density(), new.density()
-        prepare_log_densities(before)
-    key = seeds.key(settings.seed, "collapsed block")
-    prepare_log_densities(after)
-    prepare_stored_values(new, after, names, key)
+    # Whatever JAX computes while programs are compiled waits for them: these come before.
     points = new.unconstrain(posterior, after.layout)
     at_old = old.unconstrain(posterior, after.layout)
+    if known is None:
+        prepare_log_densities(before)
+    prepare_log_densities(after)
+    prepare_stored_values(new, after, names)
     ratios = log_new = np.full(len(points), np.nan)
     # Where the data move a variable's bounds, the two vectors mean different values.
     if np.allclose(points, at_old, rtol=1e-9, atol=1e-9, equal_nan=True):
@@ -102,7 +103,7 @@ def reweighted(
     shape = (chains, settings.draws or -(-len(points) // chains))
     rng = seeds.generator(settings.seed, "resampling")
     chosen = resampled(weights, shape[0] * shape[1], rng)
-    values = stored_values(new, after, names, key, points[chosen], shape)
+    values = stored_values(new, after, names, settings.seed, points[chosen], shape)
     statistics = {
         "log_ratio": ratios[chosen].reshape(shape),
         LOG_DENSITY: log_new[chosen].reshape(shape),

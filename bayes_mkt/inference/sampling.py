@@ -215,8 +215,7 @@ def _sample(
         prepare_run(density, chains, kernel, settings.target_accept)
         prepare_gradient(density, chains)
         kept = Draws(limit)
-        key = seeds.key(settings.seed, "collapsed block")
-        collected = Collector(posterior, density, names, key, kept)
+        collected = Collector(posterior, density, names, settings.seed, kept)
         collected.prepare(chains)
         checkpoint = None
         if settings.checkpoint is not None:
@@ -271,8 +270,7 @@ def _approximate(
         found = approximate(
             density, settings.sampler, seed=settings.seed, draws=shape[0] * shape[1]
         )
-        key = seeds.key(settings.seed, "collapsed block")
-        values = stored_values(posterior, density, names, key, found.draws, shape)
+        values = stored_values(posterior, density, names, settings.seed, found.draws, shape)
     tree = layout_of_draws(model, names, values, {"lp": found.log_density.reshape(shape)})
     tree.attrs.update(found.importance.attrs)
     return tree

@@ -107,10 +107,10 @@ def _log_density(
 def _complete(
     complete: Callable[[Array, Array, Any], Array] | None, own: bool
 ) -> Callable[[Array, Array, Any], Array]:
-    def of_v(key: Array, v: Array, arguments: Any) -> Array:
+    def of_v(noise: Array, v: Array, arguments: Any) -> Array:
         inner, shape = _inner(arguments, own)
         x, _ = curve(v, *shape)
-        return x if complete is None else complete(key, x, inner)
+        return x if complete is None else complete(noise, x, inner)
 
     return of_v
 

@@ -14,6 +14,7 @@ import pymc as pm
 import pytensor
 import xarray as xr
 from pytensor.graph.replace import clone_replace
+from pytensor.graph.traversal import graph_inputs
 
 from bayes_mkt.errors import SpecError
 from bayes_mkt.inference.block import LinearModel
@@ -23,6 +24,7 @@ from bayes_mkt.inference.jaxify import UNTRACED, Compiled, function_of, function
 from bayes_mkt.inference.layout import flat_draws
 from bayes_mkt.inference.linear import candidates, likelihood_of, linear_graphs
 from bayes_mkt.inference.priors import quantile_medians
+from bayes_mkt.inference.programs import quick_compilation
 
 Array = jax.Array
 Parameters = Callable[[Array, Any], list[Array]]
@@ -166,9 +168,10 @@ class Target:
 
         A value on the edge of its support gives an infinite entry.
         """
-        run = _batched(_forward(self, layout))
-        draws = [jnp.asarray(flat_draws(posterior, v.name)) for v in self.model.free_RVs]
-        parts = run(draws, self.arguments)
+        function, variables, data = _forward(self, layout)
+        draws = [jnp.asarray(flat_draws(posterior, name)) for name in variables]
+        with quick_compilation():
+            parts = _batched(function)(draws, tuple(jnp.asarray(self.data[name]) for name in data))
         return np.concatenate([np.asarray(p).reshape(len(p), -1) for p in parts], axis=1)
 
     def evaluate(
@@ -268,8 +271,12 @@ def _constrain(posterior: Target, names: tuple[str, ...]) -> Compiled:
     return _with_layout(function_of([*model.value_vars, *data], graphs), posterior.layout)
 
 
-def _forward(posterior: Target, layout: Layout) -> Callable[..., Any]:
-    """Return ``(values of free variables, data) -> unconstrained variables of the layout``."""
+def _forward(posterior: Target, layout: Layout) -> tuple[Compiled, list[str], list[str]]:
+    """Return ``(values, data) -> unconstrained variables of the layout``, and what it takes.
+
+    These are the names of those free variables and data on which the transforms depend, so that
+    models that differ in their data alone share what is compiled.
+    """
     model = posterior.model
     inputs = {rv: rv.type(name=rv.name) for rv in model.free_RVs}
     by_name = {value.name: rv for value, rv in model.values_to_rvs.items()}
@@ -280,7 +287,11 @@ def _forward(posterior: Target, layout: Layout) -> Callable[..., Any]:
             value = transform.forward(value, *clone_replace(list(rv.owner.inputs), replace=inputs))
         graphs.append(value)
     data, graphs = open_data(model, graphs)
-    return _two_lists(function_of([*inputs.values(), *data], graphs))
+    needed = set(graph_inputs(graphs))
+    values = [value for value in inputs.values() if value in needed]
+    data = [value for value in data if value in needed]
+    function = _two_lists(function_of([*values, *data], graphs))
+    return function, [value.name for value in values], [value.name for value in data]
 
 
 def given(posterior: Target, names: tuple[str, ...], held: tuple[str, ...]) -> Callable[..., Any]:
