@@ -44,8 +44,8 @@ def generator(seed: int, stream: str, *parts: int) -> np.random.Generator:
     """
     import numpy as np
 
-    entropy = [check_seed(seed), zlib.crc32(stream.encode()), *parts]
-    return np.random.default_rng(np.random.SeedSequence(entropy))
+    entropy = [check_seed(seed), zlib.crc32(stream.encode())]
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=parts))
 
 
 def integer(seed: int, stream: str) -> int:

@@ -51,6 +51,13 @@ def test_streams_do_not_move_between_versions() -> None:
     assert jax.random.key_data(seeds.key(1, "noise")).tolist() == [3549691389, 2079028325]
 
 
+def test_numbered_parts_of_a_stream_are_streams_of_their_own() -> None:
+    parts = [(), (0,), (0, 0), (1,), (0, 1)]
+    draws = [tuple(seeds.generator(1, "noise", *part).normal(size=3)) for part in parts]
+    assert len(set(draws)) == len(parts)
+    assert draws[1] == tuple(seeds.generator(1, "noise", 0).normal(size=3))
+
+
 def test_streams_and_seeds_are_independent() -> None:
     names = [f"stream {i}" for i in range(30)]
     draws = np.array(

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayes_mkt import seeds
 from bayes_mkt.inference.diagnostics import MAX_RHAT, judged, smallest_ess
-from bayes_mkt.inference.evaluate import block_noise, missing, room
+from bayes_mkt.inference.evaluate import BLOCK, missing, room
 from bayes_mkt.inference.programs import Compiled, compiling
 from bayes_mkt.inference.run import STATS, Chunk, chunk_length
 from bayes_mkt.inference.store import BATCH, Draws, Stored
@@ -42,8 +43,8 @@ class Collector:
     names
         Variables to store.
     seed
-        For the exact draws of what was integrated out; their noise follows from the number of
-        their chunk and their place in there.
+        For the exact draws of what was integrated out; a draw's noise follows from the number
+        of its chunk and its place in there.
     draws
         Where they are kept.
     """
@@ -126,12 +127,13 @@ class Collector:
             self.prepare(len(chunk.positions)).result(),
             self._step(len(chunk.positions)),
         )
+        rng = seeds.generator(self._seed, BLOCK, self.chunks)
         for first in range(0, chunk.length, step):
             own = chunk.positions[:, first : first + step]
             count = own.shape[1]
             flat = np.pad(own, ((0, 0), (0, step - count), (0, 0)), mode="edge")
-            shape = (*flat.shape[:2], self._missing)
-            noise = block_noise(self._seed, shape, self.chunks, first)
+            # Draw by draw, so that it doesn't depend on how many are converted at once.
+            noise = rng.normal(size=(step, len(flat), self._missing)).swapaxes(0, 1)
             parts = program(noise, flat, arguments, self._data)
             yield [np.asarray(part)[:, :count] for part in parts]
 

@@ -250,7 +250,7 @@ def _motion(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     least, largest = values.min(axis=1), values.max(axis=1)
     finite = (np.isfinite(least) & np.isfinite(largest)).all(axis=0)
     moving = largest.max(axis=0) > least.min(axis=0)  # not where one is NaN
-    return moving, moving & (least == largest).any(axis=0), finite
+    return moving, moving & finite & (least == largest).any(axis=0), finite
 
 
 def judged(shape: tuple[int, ...], free: bool) -> np.ndarray:

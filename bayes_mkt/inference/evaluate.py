@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from bayes_mkt.inference.target import Target
 
 BATCH = 50
+# The stream of random numbers of which what was integrated out is drawn back.
+BLOCK = "collapsed block"
 # Bytes of data that the points of a batch may come to together: each point has intermediate
 # results about as large as the data.
 MEMORY = 2**28
@@ -69,9 +71,10 @@ def stored_values(
     compiled = prepare_stored_values(posterior, density, names).result()
     data = posterior.arguments
     parts, size = [], _batch(density.arguments, data)
+    rng = seeds.generator(seed, BLOCK)
     for first in range(0, len(points), size):
         rows = np.arange(first, first + size) % len(points)
-        noise = block_noise(seed, (size, missing(posterior, density)), first)
+        noise = rng.normal(size=(size, missing(posterior, density)))
         part = compiled(noise, jnp.asarray(points[rows]), density.arguments, data)
         parts.append([np.asarray(value) for value in part])
     columns = [np.concatenate(column)[: len(points)] for column in zip(*parts, strict=True)]
@@ -96,21 +99,6 @@ def prepare_stored_values(
 def missing(posterior: Target, density: Density) -> int:
     """Return how many entries of the model's vector were integrated out."""
     return posterior.layout.size - density.layout.size
-
-
-def block_noise(seed: int, shape: tuple[int, ...], *part: int) -> np.ndarray:
-    """Return the standard normal numbers of which what was integrated out is drawn back.
-
-    Parameters
-    ----------
-    seed
-        Of the run.
-    shape
-        Its last axis has `missing` entries.
-    part
-        Numbers of the part of the draws.
-    """
-    return seeds.generator(seed, "collapsed block", *part).normal(size=shape)
 
 
 def room(*arguments: Any) -> int:

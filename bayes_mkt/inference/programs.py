@@ -22,7 +22,8 @@ LEVEL, LESS = 2, 1
 # Share of the memory maps that a process may have at which programs are forgotten.
 FULL = 0.5
 # Where no program has been begun here, as many questions whether there is room share an answer:
-# counting takes longer than a small fit's other preparations.
+# counting takes longer than a small fit's other preparations. Programs begun elsewhere wait for
+# the next one.
 COUNTED = 16
 _asked = count()
 
@@ -59,6 +60,7 @@ def make_room() -> bool:
     if not _full(_submitted.cache_info().misses, next(_asked) // COUNTED):
         return False
     _submitted.cache_clear()
+    _full.cache_clear()
     jax.clear_caches()
     gc.collect()
     return True

@@ -49,22 +49,38 @@ class Effects:
         """Return the precision of theta's prior (effect,)."""
         return np.asarray(1.0 / np.maximum(np.median((self.sd * self.factor) ** 2, axis=0), 1e-300))
 
-    def score(self, tau: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """Return the mean log-density (effect,) of the draws, up to a constant."""
-        center, width = conditional(tau, t, self.mean, self.sd, self.factor)
-        squares = ((self.effect - center) / width) ** 2
-        return np.asarray(-(np.log(width) + 0.5 * squares).mean(axis=0))
-
-    def regression(self, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return slope and left side of the regression that gives t, both (draw, effect).
-
-        Given tau it is one of the effect on the share of it that the data decide.
-        """
+    def regression(self, tau: np.ndarray) -> Regression:
+        """Return the regression that gives t where data inform each effect with precision tau."""
         center, width = conditional(tau, 0.0, self.mean, self.sd, self.factor)
-        told = tau * self.sd**2 * self.factor
-        return told / (1.0 + tau * (self.sd * self.factor) ** 2) / width, (
-            self.effect - center
-        ) / width
+        left = (self.effect - center) / width
+        return Regression(tau * width * self.factor, left, np.log(width).mean(axis=0))
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Of an effect, in units of its SD given t, on t: ``left = slope t + standard normal``.
+
+    Attributes
+    ----------
+    slope, left
+        (draw, effect).
+    log_width
+        Mean over draws of the log of that SD (effect,).
+    """
+
+    slope: np.ndarray
+    left: np.ndarray
+    log_width: np.ndarray
+
+    def score(self, t: np.ndarray) -> np.ndarray:
+        """Return the mean log-density (effect,) of the draws, up to a constant."""
+        rest = self.left - self.slope * t
+        return np.asarray(-self.log_width - 0.5 * (rest**2).mean(axis=0))
+
+    def point(self) -> np.ndarray:
+        """Return the likeliest t (effect,)."""
+        size = np.maximum((self.slope**2).sum(axis=0), 1e-300)
+        return np.asarray((self.slope * self.left).sum(axis=0) / size)
 
 
 def learn(effects: Effects, rows: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
@@ -100,21 +116,16 @@ def _points(effects: Effects) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     unit = effects.unit
     tau, t = np.zeros(len(unit)), np.zeros(len(unit))
     # The non-centred form stays where the other is hardly better.
-    best = effects.score(tau, t) + GAIN
+    best = effects.regression(tau).score(t) + GAIN
     for weight in WEIGHTS:
         trial = weight * unit
-        place = _point(effects, trial)
-        score = effects.score(trial, place)
+        regression = effects.regression(trial)
+        place = regression.point()
+        score = regression.score(place)
         better = np.isfinite(score) & (score > best)
         best = np.where(better, score, best)
         tau, t = np.where(better, trial, tau), np.where(better, place, t)
     return tau, t, best
-
-
-def _point(effects: Effects, tau: np.ndarray) -> np.ndarray:
-    """Return the likeliest t (effect,) of a given tau."""
-    slope, left = effects.regression(tau)
-    return np.asarray((slope * left).sum(axis=0) / np.maximum((slope**2).sum(axis=0), 1e-300))
 
 
 def _lines(effects: Effects, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,10 +135,11 @@ def _lines(effects: Effects, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     steep, best = np.zeros(len(tau)), score
     for weight in WEIGHTS:
         trial = weight * unit
-        found = effects.score(trial, line.at(line.fitted(effects, trial)))
+        regression = effects.regression(trial)
+        found = regression.score(line.at(line.fitted(regression)))
         better = np.isfinite(found) & (found > best)
         best, steep = np.where(better, found, best), np.where(better, trial, steep)
-    start, slopes = line.plain(line.fitted(effects, steep))
+    start, slopes = line.plain(line.fitted(effects.regression(steep)))
     pays = (steep > 0) & np.isfinite(start) & np.isfinite(slopes).all(axis=1)
     pays &= _foretold(effects, rows, tau, steep) > GAIN
     return (
@@ -157,11 +169,11 @@ def _foretold(effects: Effects, rows: np.ndarray, tau: np.ndarray, steep: np.nda
     ):
         given, held = (effects.part(draws, slice(None)) for draws in (known, asked))
         line = Line.of(rows[known])
-        start, slopes = line.plain(line.fitted(given, steep))
+        start, slopes = line.plain(line.fitted(given.regression(steep)))
         by_row = slopes.reshape(rows.shape[1], -1, rows.shape[2])
         moved = np.einsum("drk,rek->dre", rows[asked], by_row).reshape(held.effect.shape)
-        point = held.score(tau, _point(given, tau))
-        gain += 0.5 * (held.score(steep, start + moved) - point)
+        point = held.regression(tau).score(given.regression(tau).point())
+        gain += 0.5 * (held.regression(steep).score(start + moved) - point)
     return np.where(np.isfinite(gain), gain, -np.inf)
 
 
@@ -194,9 +206,9 @@ class Line:
         products = (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:2], -1)
         return cls(middle, spread, x, products)
 
-    def fitted(self, effects: Effects, tau: np.ndarray) -> np.ndarray:
-        """Return the coefficients on x of t at given tau (row, effect of the row, 1 + partner)."""
-        slope, left = (self._by_row(part) for part in effects.regression(tau))
+    def fitted(self, regression: Regression) -> np.ndarray:
+        """Return the coefficients on x of t (row, effect of the row, 1 + partner)."""
+        slope, left = self._by_row(regression.slope), self._by_row(regression.left)
         count = self.x.shape[2]
         moments = (slope**2 @ self.products).reshape(*slope.shape[:2], count, count)
         sums = (slope * left) @ self.x

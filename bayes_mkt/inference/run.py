@@ -19,7 +19,7 @@ from bayes_mkt.inference.density import Density, Forms, gradient_of
 from bayes_mkt.inference.kernels import Info, Kernel
 from bayes_mkt.inference.metric import Dense, Metric, stretched
 from bayes_mkt.inference.programs import Compiled, compiling
-from bayes_mkt.inference.runtime import CHAIN_AXIS, chain_mesh
+from bayes_mkt.inference.runtime import CHAIN_AXIS, chain_mesh, gathered
 from bayes_mkt.inference.warmup import Tuning
 
 Array = jax.Array
@@ -193,8 +193,8 @@ def run(
         # A second gradient in the chunk's program would take it a third longer to compile.
         carry = Carry(state.positions, keys, *gradient_of(density)(state.positions))
         last, adapted, positions, record = advance(carry, shared, orders, arguments)
-        drawn = np.asarray(positions)[:count].swapaxes(0, 1)
-        stats = _statistics(np.asarray(record)[:count])
+        drawn = gathered(positions, count, 1).swapaxes(0, 1)
+        stats = _statistics(gathered(record, count, 2))
         state = replace(
             state,
             positions=np.asarray(last),

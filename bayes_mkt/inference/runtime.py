@@ -43,6 +43,15 @@ def prepare() -> None:
             return
 
 
+def gathered(array: jax.Array, count: int, axis: int) -> np.ndarray:
+    """Return the first `count` entries, along the first axis, of an array spread along `axis`.
+
+    Each device's part is looked at where it lies, and only what is asked for is copied.
+    """
+    parts = sorted(array.addressable_shards, key=lambda part: part.index[axis].start or 0)
+    return np.concatenate([np.asarray(part.data)[:count] for part in parts], axis=axis)
+
+
 def chain_mesh(chains: int) -> Mesh:
     """Return the device mesh over which `chains` chains are spread.
 

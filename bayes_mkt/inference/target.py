@@ -24,7 +24,7 @@ from bayes_mkt.inference.jaxify import UNTRACED, Compiled, function_of, function
 from bayes_mkt.inference.layout import flat_draws
 from bayes_mkt.inference.linear import candidates, likelihood_of, linear_graphs
 from bayes_mkt.inference.priors import quantile_medians
-from bayes_mkt.inference.programs import quick_compilation
+from bayes_mkt.inference.programs import compiling
 
 Array = jax.Array
 Parameters = Callable[[Array, Any], list[Array]]
@@ -169,9 +169,9 @@ class Target:
         A value on the edge of its support gives an infinite entry.
         """
         function, variables, data = _forward(self, layout)
-        draws = [jnp.asarray(flat_draws(posterior, name)) for name in variables]
-        with quick_compilation():
-            parts = _batched(function)(draws, tuple(jnp.asarray(self.data[name]) for name in data))
+        given = [flat_draws(posterior, name) for name in variables], [self.data[n] for n in data]
+        draws, known = jax.tree.map(jnp.asarray, given)
+        parts = compiling(_batched(function), draws, known).result()(draws, known)
         return np.concatenate([np.asarray(p).reshape(len(p), -1) for p in parts], axis=1)
 
     def evaluate(

@@ -12,6 +12,7 @@ import xarray as xr
 from scipy import stats
 
 import bayes_mkt as bm
+from bayes_mkt.inference.run import LONGEST_CHUNK
 
 Mcse = Callable[[xr.DataArray], xr.DataArray]
 
@@ -145,8 +146,8 @@ def test_what_was_integrated_out_is_drawn_with_fresh_noise(
 ) -> None:
     model = normal()
     y = model["y_data"].get_value()
-    posterior = bm.sample(model, seed=5, **{**SHORT, "draws": 150}).posterior
-    # Given the variance, mu is normal with this centre and SD.
+    posterior = bm.sample(model, seed=5, **{**SHORT, "draws": LONGEST_CHUNK + 50}).posterior
+    # Given the variance, mu is normal with this centre and SD; of more than one chunk.
     center = (0.5 * 1.0 + y.sum()) / (0.5 + y.size)
     noise = (posterior["mu"] - center) / np.sqrt(posterior["variance"] / (0.5 + y.size))
     assert len(np.unique(noise.to_numpy().round(9))) == noise.size
