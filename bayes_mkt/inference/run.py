@@ -25,9 +25,9 @@ from bayes_mkt.inference.warmup import Tuning
 Array = jax.Array
 Loop = tuple[Any, Any, Array, Array, Array]
 CHUNK = 50
-# Few variables take less time than it takes to look at them; with little data, much less.
+# Few variables take less time than a look at them; with little data even a long chunk takes little.
 FEW, LONG_CHUNK, LONG_LESSON = 20, 400, 100
-LITTLE, LONGEST_CHUNK = 1000, 1200
+LITTLE, LONGEST_CHUNK = 1000, 2400
 # Steps of warmup before the axes are asked again, and how many times the gradients which that takes
 # come before the next time.
 LOOK_AGAIN, LOOK_EVERY = 100, 2
