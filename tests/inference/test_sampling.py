@@ -150,7 +150,7 @@ def test_what_was_integrated_out_is_drawn_with_fresh_noise(
     # Given the variance, mu is normal with this centre and SD; of more than one chunk.
     center = (0.5 * 1.0 + y.sum()) / (0.5 + y.size)
     noise = (posterior["mu"] - center) / np.sqrt(posterior["variance"] / (0.5 + y.size))
-    assert len(np.unique(noise.to_numpy().round(9))) == noise.size
+    assert len(np.unique(noise.to_numpy().round(12))) == noise.size
     assert stats.kstest(noise.to_numpy().ravel(), "norm").pvalue > 0.001
 
 
