@@ -88,7 +88,7 @@ def prepare_stored_values(
     posterior: Target, density: Density, names: Sequence[str]
 ) -> Future[Compiled]:
     """Begin to compile what `stored_values` needs, while something else is done."""
-    function = _completed(posterior.constrain(names), density.complete)
+    function = completed(posterior.constrain(names), density.complete)
     size = _batch(density.arguments, posterior.arguments)
     noise = jax.ShapeDtypeStruct((size, missing(posterior, density)), jnp.float64)
     batch = jax.ShapeDtypeStruct((size, density.layout.size), jnp.float64)
@@ -112,9 +112,11 @@ def _batch(*arguments: Any) -> int:
 
 
 @lru_cache(maxsize=64)
-def _completed(
+def completed(
     constrain: Callable[..., list[jax.Array]], complete: Callable[..., jax.Array] | None
 ) -> Callable[..., list[jax.Array]]:
+    """Return ``(noise, x, arguments, data) -> stored variables`` of a sampled vector x."""
+
     def one(noise: jax.Array, x: jax.Array, given: Any, data: Any) -> list[jax.Array]:
         return constrain(x if complete is None else complete(noise, x, given), data)
 
