@@ -15,6 +15,7 @@ from blackjax.adaptation.step_size import dual_averaging_adaptation
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bayes_mkt.inference import warmup as adaptation
+from bayes_mkt.inference.chance import chances
 from bayes_mkt.inference.density import Density, Forms, gradient_of
 from bayes_mkt.inference.kernels import Info, Kernel
 from bayes_mkt.inference.metric import Dense, Metric, stretched
@@ -36,9 +37,6 @@ REFUSED = 0.01
 # it falls from one to nothing within a factor of two of the step, and the adaptation would swing.
 CALM = 0.2
 SHARED = 2**31 - 1
-CAUTION = 1
-CAUTIOUS = 0.05
-LEAST_FACTOR = 0.05
 FIRST_LENGTH = 8
 STATS = ("acceptance_rate", "diverging", "n_steps", "energy", "lp", "step_size")
 
@@ -155,8 +153,10 @@ def run(
 
     After each chunk of warmup the density's form and the scale are learnt anew from the draws of
     all chains (the latter half of them), and the step size starts again from what it came to. The
-    last chunk changes the step size only; where its draws show that the chains still creep, it
-    counts as one more lesson, and another two follow.
+    last chunk changes the step size only; where its draws show that the chains still creep, or are
+    on their way, it counts as one more lesson, and another two follow. Where the first draws that
+    would be kept show that the chains have left what the warmup knew, they count as warmup, and it
+    begins again from there.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def run(
     arguments = jax.device_put(density.arguments, everywhere)
     advance = _program(density, chains, state.tuning, kernel, target_accept).result()
     history: np.ndarray | None = None
-    next_look = 0
+    first, latest, next_look, arrived = 0, most, 0, True
     state = replace(state, warmup=state.warmup or warmup)
     while (left := state.warmup + limit - state.done) > 0:
         warming = state.done < state.warmup
@@ -204,11 +204,14 @@ def run(
         if warming:
             history = drawn if history is None else np.concatenate([history, drawn], axis=1)
             # What came before the latter half is how the chains arrived; it says nothing else.
-            history = history[:, history.shape[1] - (state.done + 1) // 2 :]
+            history = history[:, max(history.shape[1] - (state.done - first + 1) // 2, 0) :]
             step_size = float(np.exp(np.mean(np.asarray(adapted))))
             final = state.warmup - state.done < lesson
-            if final and state.warmup + 2 * lesson <= most and not adaptation.settled(drawn):
-                state, final = replace(state, warmup=state.warmup + 2 * lesson), False
+            before, arrived = arrived, adaptation.arrived(stats["lp"])
+            if final and state.warmup + 2 * lesson <= latest:
+                final = adaptation.settled(drawn) and before and arrived
+                more = 0 if final else 2 * lesson
+                state = replace(state, warmup=state.warmup + more)
             if not final:
                 density, history = density.reformed(history)
                 if density.forms:
@@ -223,6 +226,13 @@ def run(
                 tuning, history, history[:, -count:], step_size, final=final, capped=capped
             )
             state = replace(state, positions=history[:, -1], tuning=tuning, forms=density.forms)
+            history = history if arrived else None
+        elif state.done == state.warmup + count and state.warmup + 2 * lesson <= most:
+            # They have left what the warmup knew: it goes on from here.
+            warming = adaptation.strayed(stats["acceptance_rate"], target_accept)
+            if warming:
+                first, latest, history, arrived = state.done, state.done + most, None, True
+                state = replace(state, warmup=state.done + warmup)
         yield Chunk(warming, drawn, stats, state)
 
 
@@ -303,7 +313,8 @@ def _compiled(
 
         def some(block: Array, loop: Loop) -> Any:
             begin = block * ahead
-            random = _ahead(noise, carry, shared, orders, begin + jnp.arange(ahead))
+            steps = orders.first + begin + jnp.arange(ahead)
+            random = chances(noise, carry.key, carry.position, shared, steps, orders.longest)
             end = jnp.minimum(begin + ahead, orders.steps)
             return jax.lax.fori_loop(begin, end, partial(one, begin, random), loop)
 
@@ -355,36 +366,6 @@ def _over_devices(
     )
     shardings = (NamedSharding(mesh, chain), *3 * (NamedSharding(mesh, everywhere),))
     return jax.jit(spread, in_shardings=shardings)
-
-
-def _ahead(
-    noise: Callable[[Array, Array], Any], carry: Carry, shared: Array, orders: Orders, steps: Array
-) -> tuple[Array, Any]:
-    """Return what is random in steps of a chunk: leapfrog steps, and of each chain `_chance`.
-
-    One number of leapfrog steps for all chains: uniform up to the longest, so that no period
-    resonates.
-    """
-    every = orders.first + steps
-    share = jax.vmap(lambda index: jax.random.uniform(jax.random.fold_in(shared, index)))(every)
-    of_chains = jax.vmap(partial(_chance, noise), (0, None, 0))
-    chance = jax.vmap(of_chains, (None, 0, None))(carry.key, every, carry.position)
-    return jnp.ceil(share * orders.longest).astype(jnp.int32), chance
-
-
-def _chance(noise: Callable[[Array, Array], Any], key: Array, index: Array, at: Array) -> Any:
-    """Return what is random in step `index` of a chain: the kernel's noise, and the caution."""
-    own = jax.random.fold_in(key, index)
-    return noise(own, at), _caution(own)
-
-
-def _caution(key: Array) -> Array:
-    """Return the factor of a step: 1, or now and then a small one, for steep places.
-
-    It depends on nothing but the key, so the chain keeps the density invariant.
-    """
-    now, share = jax.random.uniform(jax.random.fold_in(key, CAUTION), (2,))
-    return jnp.where(now < CAUTIOUS, LEAST_FACTOR**share, 1.0)
 
 
 def _stats(log_density: Array, info: Info, step_size: Array) -> Array:

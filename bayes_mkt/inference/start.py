@@ -18,6 +18,7 @@ from bayes_mkt.inference.mode import (
     curvature_diagonal,
     curvature_scale,
 )
+from bayes_mkt.inference.modes import massless
 from bayes_mkt.inference.pattern import arrow_in
 from bayes_mkt.inference.run import State
 from bayes_mkt.inference.warmup import MAX_DENSE, Tuning
@@ -31,9 +32,9 @@ FALL = 3.0  # of a spread, in units of its logarithm
 def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> State:
     """Return the first tuning and starting points near modes, one for each chain.
 
-    Each chain climbs from its own start; the scale is that of the curvature at the best point, and
-    each chain starts at a draw from that Gaussian around where it came to, or there if the draw
-    isn't plausible.
+    Each chain climbs from its own start; one that comes to a mode without any mass goes to the
+    best one. The scale is that of the curvature at the best point, and each chain starts at a draw
+    from that Gaussian around where it came to, or there if the draw isn't plausible.
 
     Parameters
     ----------
@@ -54,6 +55,9 @@ def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> Sta
 
     if size <= MAX_DENSE:
         tops, values = _climb_near(gradient, starts, density.scales, rng)
+        lost = massless(gradient, tops, values, rng)
+        best = int(np.argmax(np.where(lost, -np.inf, values)))
+        tops[lost], values[lost] = tops[best], values[best]
     else:
         tops, values = _climb_far(gradient, starts, density.scales, rng)
     metric = _curved(gradient, tops[int(np.argmax(values))], chains, rng)

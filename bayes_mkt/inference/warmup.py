@@ -18,6 +18,12 @@ QUICK = 0.5
 # Means of chains that differ by more than this, in variances within them, are still apart. Slow
 # chains that have arrived differ by less, even where they hardly move within a lesson.
 APART = 30.0
+# Log-densities of chains, or of one chain at two times, that differ by more than this, in spreads
+# within so short a time, are those of chains on their way.
+AFAR = 10.0
+SPELLS = 4
+# Acceptance that has fallen by more than this isn't what the step size was adapted to.
+FALLEN = 0.4
 MAX_REACH = 8.0
 MAX_LENGTH = 1000
 # Draws at which the gradient is asked for the axes.
@@ -133,6 +139,26 @@ def learn(
 def settled(lesson: np.ndarray) -> bool:
     """Return whether chains (chain, draw, size) move freely with what has been learnt so far."""
     return _autocorrelation(lesson) <= SLOW
+
+
+def arrived(heights: np.ndarray) -> bool:
+    """Return whether chains are where they stay, by their log-densities (chain, draw).
+
+    On their way up, or some of them in a mode that others have left, they differ by much more than
+    within a quarter of the time.
+    """
+    count = heights.shape[1] // SPELLS * SPELLS
+    spells = heights[:, heights.shape[1] - count :].reshape(len(heights), SPELLS, -1)
+    if not np.isfinite(spells).all():
+        return False
+    apart = float(np.ptp(spells.mean(axis=2)))
+    return apart <= AFAR * float(np.median(spells.std(axis=2)))
+
+
+def strayed(acceptance: np.ndarray, target: float) -> bool:
+    """Return whether a chain is where the step size doesn't suit, by acceptance (chain, draw)."""
+    later = acceptance[:, acceptance.shape[1] // 2 :].mean(axis=1)
+    return bool(later.min() < target - FALLEN)
 
 
 def _scale(draws: np.ndarray, *, dense: bool) -> Metric | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pymc as pm
 import pytest
 
 import bayes_mkt as bm
@@ -57,3 +58,34 @@ def test_a_longer_warmup_is_resumed_as_such(
     again = bm.sample(runs.model(), checkpoint=tmp_path / "run", **SHORT)
     assert whole.attrs["warmup"] == again.attrs["warmup"] == 400
     np.testing.assert_array_equal(whole.posterior["scale"], again.posterior["scale"])
+
+
+def shelf() -> pm.Model:
+    """A wide normal far above which, within a long walk, a narrow one holds nearly everything."""
+    with pm.Model() as model:
+        x = pm.Flat("x", shape=2, initval=np.array([4.0, 4.0]))
+        narrow = pm.logp(pm.Normal.dist(0.0, 0.4), x).sum()
+        wide = pm.logp(pm.Normal.dist(4.0, 1.5), x).sum()
+        pm.Potential("two", pm.math.logaddexp(narrow, wide - 6.0))
+    return model
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 5])
+def test_a_warmup_goes_on_until_the_chains_are_where_they_stay(seed: int) -> None:
+    draws = bm.sample(shelf(), seed=seed, progress=False)
+    assert draws.attrs["warmup"] > 300
+    bm.diagnose(draws).require_ok()
+    assert abs(float(draws.posterior["x"].mean())) < 0.1
+
+
+def test_chains_that_fall_from_the_shelf_after_warmup_begin_it_again(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"seed": 3, "progress": False, "draws": 3000}
+    whole = bm.sample(shelf(), checkpoint=tmp_path / "run", **options)
+    # The first draws are no draws: they are warmup, and one as long as any follows.
+    assert whole.attrs["warmup"] >= 2400 + 2 * 300
+    assert whole.posterior.sizes == {"chain": 8, "draw": 3000, "x_dim_0": 2}
+    again = bm.sample(shelf(), checkpoint=tmp_path / "run", **options)
+    np.testing.assert_array_equal(whole.posterior["x"], again.posterior["x"])
+    given = bm.sample(shelf(), warmup=300, **options)
+    assert given.attrs["warmup"] == 300
+    assert not bm.diagnose(given).ok

@@ -1,0 +1,62 @@
+"""What is random in the steps of a chunk, drawn ahead of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+CAUTION = 1
+CAUTIOUS = 0.05
+LEAST_FACTOR = 0.05
+
+
+def chances(
+    noise: Callable[[Array, Array], Any],
+    keys: Array,
+    positions: Array,
+    shared: Array,
+    steps: Array,
+    longest: Array,
+) -> tuple[Array, Any]:
+    """Return leapfrog steps (step,), and for each step of each chain its noise and its caution.
+
+    One number of leapfrog steps for all chains: uniform up to the longest, so that no period
+    resonates.
+
+    Parameters
+    ----------
+    noise
+        ``(key, position) -> noise``, of a kernel.
+    keys, positions
+        Of the chains, (chain,) and (chain, size).
+    shared
+        Key of what chains share.
+    steps
+        (step,) numbers of the steps in the run.
+    longest
+        Largest number of leapfrog steps.
+    """
+    share = jax.vmap(lambda index: jax.random.uniform(jax.random.fold_in(shared, index)))(steps)
+    of_chains = jax.vmap(partial(_chance, noise), (0, None, 0))
+    chance = jax.vmap(of_chains, (None, 0, None))(keys, steps, positions)
+    return jnp.ceil(share * longest).astype(jnp.int32), chance
+
+
+def _chance(noise: Callable[[Array, Array], Any], key: Array, index: Array, at: Array) -> Any:
+    """Return what is random in step `index` of a chain: the kernel's noise, and the caution."""
+    own = jax.random.fold_in(key, index)
+    return noise(own, at), _caution(own)
+
+
+def _caution(key: Array) -> Array:
+    """Return the factor of a step: 1, or now and then a small one, for steep places.
+
+    It depends on nothing but the key, so the chain keeps the density invariant.
+    """
+    now, share = jax.random.uniform(jax.random.fold_in(key, CAUTION), (2,))
+    return jnp.where(now < CAUTIOUS, LEAST_FACTOR**share, 1.0)

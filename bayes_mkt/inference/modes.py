@@ -1,0 +1,74 @@
+"""Of the modes that chains climbed to, those that hold any of the posterior."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayes_mkt.inference.mode import Gradient, curvature
+
+# Modes whose heights differ by less are all kept, unasked.
+UNLIKE = 20.0
+# A mode with less than this share of the mass of another, as a logarithm, holds none.
+NOTHING = -20.0
+# Chains that could climb by more than this have not arrived at a mode.
+ARRIVED = 1.0
+# Draws of a normal lie half their number of dimensions below its top; these may lie by so much
+# more below it, or above.
+DEPTH = 10.0
+
+
+def massless(
+    gradient: Gradient, tops: np.ndarray, values: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    r"""Return which chains (chain,) climbed to a mode that holds nothing of the posterior.
+
+    The mass of a mode is that of the Gaussian with its height and curvature (Tierney & Kadane
+    1986), with precision H at a point a Newton step below the top,
+
+    .. math:: \log m = \log p + g^T H^{-1} g / 2 - \log \det H / 2.
+
+    Chains would hardly come away from there, or only long after what they learnt of the scale has
+    been spoilt by it. A chain isn't judged that isn't at a mode, or whose mode isn't curved all
+    ways, or is no such Gaussian by most of a few draws from it. Modes that a posterior could show
+    are all kept: one of the mass e^-20 can't be.
+
+    Parameters
+    ----------
+    gradient
+        Points (chain, size) to log-densities and gradients.
+    tops, values
+        (chain, size) and (chain,): where chains climbed to, and the log-density there.
+    rng
+        Source of the draws.
+    """
+    if not np.ptp(values) > UNLIKE:
+        return np.zeros(len(tops), dtype=bool)
+    _, slopes = gradient(tops)
+    masses = [
+        _log_mass(gradient, top, value, slope, rng.normal(size=tops.shape))
+        for top, value, slope in zip(tops, values, slopes, strict=True)
+    ]
+    known = np.nan_to_num(np.array(masses), nan=np.inf)
+    judged = np.isfinite(known)
+    best = known[judged].max(initial=-np.inf)
+    return np.asarray(judged & (known < best + NOTHING))
+
+
+def _log_mass(
+    gradient: Gradient, top: np.ndarray, value: float, slope: np.ndarray, noise: np.ndarray
+) -> float:
+    """Return the logarithm of a mode's mass but for a constant; NaN where it isn't known."""
+    hessian = curvature(gradient, top, len(noise))
+    if hessian is None or not (np.diag(hessian) > 0).all():
+        return np.nan
+    # Measured by its own scale, so that what is curved little by its unit counts as curved.
+    unit = np.diag(hessian) ** -0.5
+    curved, axes = np.linalg.eigh(hessian * unit[:, None] * unit)
+    if curved.min() <= 1e-8:
+        return np.nan
+    climb = 0.5 * float((((slope * unit) @ axes) ** 2 / curved).sum())
+    drawn, _ = gradient(top + (noise / np.sqrt(curved)) @ axes.T * unit)
+    below = value - drawn - 0.5 * top.size
+    if climb > ARRIVED or not np.median(np.abs(below)) < 0.5 * top.size + DEPTH:
+        return np.nan
+    return float(value + climb - 0.5 * np.log(curved).sum() + np.log(unit).sum())
