@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -26,6 +26,7 @@ from bayes_mkt.inference.warmup import MAX_DENSE, Tuning
 DEPTH = 10.0
 CLIMBS = (50, 100)
 WIDEST = 1e3
+NEARER = 5
 FALL = 3.0  # of a spread, in units of its logarithm
 
 
@@ -53,13 +54,14 @@ def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> Sta
         count += len(points)
         return compiled(points)
 
+    climbing = _climb_near if size <= MAX_DENSE else _climb_far
+    tops, values = _found(
+        partial(climbing, gradient, held=density.scales, rng=rng), density, starts
+    )
     if size <= MAX_DENSE:
-        tops, values = _climb_near(gradient, starts, density.scales, rng)
         lost = massless(gradient, tops, values, rng)
         best = int(np.argmax(np.where(lost, -np.inf, values)))
         tops[lost], values[lost] = tops[best], values[best]
-    else:
-        tops, values = _climb_far(gradient, starts, density.scales, rng)
     metric = _curved(gradient, tops[int(np.argmax(values))], chains, rng)
     if metric is None:
         tuning = Tuning(unit(size, MAX_DENSE))
@@ -68,6 +70,29 @@ def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> Sta
         # Beskos et al. (2013): what keeps the acceptance of a trajectory falls with the size so.
         tuning = Tuning(metric, step_size=size**-0.25)
     return State(starts, tuning, density.forms, gradients=count)
+
+
+def _found(
+    climbing: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    density: Density,
+    starts: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return points of higher density, as `climb`, none of them hopelessly below the best one.
+
+    Where a scale is an exponential of many variables, the density at random starts is as good as
+    nothing, and so steep that no climb comes away. Chains that were lost start again half as far
+    from the density's own start, a few times, and keep the highest of their places.
+    """
+    tops, values = climbing(starts)
+    for _ in range(NEARER):
+        lost = ~(values >= values.max() - DEPTH * starts.shape[1])
+        if not lost.any():
+            break
+        starts = np.where(lost[:, None], 0.5 * (starts + density.start), tops)
+        again, reached = climbing(starts)
+        better = reached > values
+        tops, values = np.where(better[:, None], again, tops), np.where(better, reached, values)
+    return tops, values
 
 
 def _climb_near(

@@ -100,3 +100,20 @@ def test_no_chain_begins_where_the_spread_of_well_known_effects_is_nothing() -> 
         values, _ = gradient(begin(density, starts, rng).positions)
         assert np.ptp(climbed) > 1e5  # without more ado some chains are thrown far away
         assert np.ptp(values) < 20 * density.start.size
+
+
+def test_chains_lost_where_no_climb_leads_away_begin_again_nearer() -> None:
+    rng = np.random.default_rng(1)
+    design = rng.normal(size=(80, 20)) * 15.0
+    y = rng.normal(size=80)
+    with pm.Model() as model:
+        b = pm.Normal("b", 0.0, 0.05, shape=20)
+        pm.Normal("y", 0.0, pm.math.exp(pm.math.dot(design, b)), observed=y)
+    density = prepared(model).density
+    gradient = gradient_of(density)
+    rng = np.random.default_rng(2)
+    starts = density.start + rng.uniform(-1.0, 1.0, (8, 20))
+    _, climbed = climb(gradient, starts)
+    assert climbed.min() < climbed.max() - 1e10  # by itself a climb ends in the middle of nowhere
+    values, _ = gradient(begin(density, starts, rng).positions)
+    assert np.ptp(values) < 100.0
