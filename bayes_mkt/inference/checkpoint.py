@@ -19,7 +19,7 @@ import numpy as np
 
 from bayes_mkt.errors import SpecError
 from bayes_mkt.inference.metric import AlongAxes, Dense, InBlocks
-from bayes_mkt.inference.run import State
+from bayes_mkt.inference.state import State
 from bayes_mkt.inference.store import Files, Folder
 from bayes_mkt.inference.warmup import Tuning
 

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_mkt import seeds
-from bayes_mkt.inference.diagnostics import MAX_RHAT, judged, smallest_ess
+from bayes_mkt.inference.diagnostics import MAX_RHAT, smallest_ess
 from bayes_mkt.inference.evaluate import BLOCK, completed, missing, room
+from bayes_mkt.inference.judged import judged
 from bayes_mkt.inference.programs import Compiled, compiling
 from bayes_mkt.inference.run import STATS, Chunk, chunk_length
 from bayes_mkt.inference.store import BATCH, Draws, Stored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,16 @@ from arviz_stats.base import array_stats
 
 from bayes_mkt.errors import SamplingError
 from bayes_mkt.inference.ess import figures, mean_ess
+from bayes_mkt.inference.judged import scalars
 from bayes_mkt.inference.psis import Importance, importance_of
-from bayes_mkt.inference.store import picked
+from bayes_mkt.inference.tails import tail_shapes
 
 MAX_RHAT = 1.01
 MIN_ESS = 400
 MAX_DIVERGING = 0.001
 MIN_BFMI = 0.3
+MAX_TAIL = 0.5
 
-_MOST_ENTRIES = 200
 _MORE_DRAWS = "Run longer: raise target_ess or draws."
 _TO_THE_END = "Run it to its end; with checkpoint= the same call goes on from here."
 _REPARAMETRISE = (
@@ -159,7 +160,7 @@ def diagnose(draws: xr.DataTree) -> Diagnostics:
     posterior, stats = draws["posterior"].to_dataset(), draws["sample_stats"].to_dataset()
     free = draws.attrs.get("free_variables")
     every = [str(name) for name in posterior]
-    names, values = _flatten(posterior, every if free is None else np.atleast_1d(free))
+    names, values = scalars(posterior, every if free is None else np.atleast_1d(free))
     table, stuck = _table(names, values)
     importance = importance_of(draws.attrs)
     if importance is not None and not importance.reweighted:
@@ -179,6 +180,7 @@ def diagnose(draws: xr.DataTree) -> Diagnostics:
         *_mixing_findings(table, chains, length),
         *_energy_findings(draws.attrs, diverging, chains * length, bfmi),
         *_weight_findings(importance),
+        *_tail_findings(table, values),
     ]
     findings += _run_findings(draws.attrs, findings, chains * length)
     findings.sort(key=lambda finding: not finding.failed)
@@ -253,38 +255,6 @@ def _motion(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return moving, moving & finite & (least == largest).any(axis=0), finite
 
 
-def judged(shape: tuple[int, ...], free: bool) -> np.ndarray:
-    """Return the flat entries of a variable by which it is judged.
-
-    These are all entries of a free variable; of a derived one at most 200, evenly spread: what
-    follows from parameters that mix well, mixes well, and large arrays would take longer to judge
-    than to draw.
-    """
-    size = int(np.prod(shape))
-    most = size if free else min(size, _MOST_ENTRIES)
-    return np.unique(np.linspace(0, size - 1, most).round().astype(int)) if size else np.arange(0)
-
-
-def _flatten(posterior: xr.Dataset, free: Collection[str]) -> tuple[list[str], np.ndarray]:
-    """Return a label for each scalar that is judged, and its draws (chain, draw, parameter)."""
-    names: list[str] = []
-    columns = []
-    for name, array in posterior.data_vars.items():
-        ordered = array.transpose("chain", "draw", ...)
-        shape, dims = ordered.shape[2:], ordered.dims[2:]
-        entries = judged(shape, name in free)
-        labels = [[_label(v) for v in ordered[d].to_numpy()] for d in dims]
-        for index in zip(*np.unravel_index(entries, shape), strict=True) if shape else [()]:
-            inside = ", ".join(labels[k][i] for k, i in enumerate(index))
-            names.append(f"{name}[{inside}]" if inside else str(name))
-        columns.append(picked(ordered, entries))
-    return names, np.concatenate(columns, axis=2)
-
-
-def _label(value: object) -> str:
-    return str(value)[:10] if isinstance(value, np.datetime64) else str(value)
-
-
 def _table(names: list[str], values: np.ndarray) -> tuple[xr.Dataset, np.ndarray]:
     """Return the table of figures, and which parameters have a chain that never moves."""
     moving, stuck, finite = _motion(values)
@@ -352,6 +322,23 @@ def _mixing_findings(table: xr.Dataset, chains: int, length: int) -> list[Findin
             figure = f"{ess[worst]:.0f}, below {MIN_ESS} ({count} parameters)"
             findings.append(Finding(check, str(names[worst]), figure, _MORE_DRAWS))
     return findings
+
+
+def _tail_findings(table: xr.Dataset, values: np.ndarray) -> list[Finding]:
+    """Return that a parameter has no variance to report, which no check of mixing shows."""
+    mean, sd = (table[name].to_numpy() for name in ("mean", "sd"))
+    shapes = np.nan_to_num(tail_shapes(values, mean, sd), nan=0.0, posinf=0.0)
+    heavy = shapes > MAX_TAIL
+    if not heavy.any():
+        return []
+    worst = int(np.argmax(shapes))
+    figure = f"Pareto k-hat {shapes[worst]:.2f}, above {MAX_TAIL} ({int(heavy.sum())} parameters)"
+    remedy = (
+        "Its variance may be infinite, and its SD no estimate: report the median and quantiles, "
+        "or give it a prior with lighter tails."
+    )
+    name = str(table["parameter"].to_numpy()[worst])
+    return [Finding("tails", name, figure, remedy, failed=False)]
 
 
 def _run_findings(attrs: Mapping[Any, Any], findings: list[Finding], draws: int) -> list[Finding]:

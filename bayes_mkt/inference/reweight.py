@@ -29,8 +29,8 @@ from bayes_mkt.inference.layout import flat_draws, layout_of_draws
 from bayes_mkt.inference.metric import unit
 from bayes_mkt.inference.prepared import marginal
 from bayes_mkt.inference.psis import Importance, effective_size, resampled, smoothed
-from bayes_mkt.inference.run import State
 from bayes_mkt.inference.start import blocks_near
+from bayes_mkt.inference.state import State
 from bayes_mkt.inference.warmup import MAX_DENSE, MAX_REACH, Tuning, learn
 
 if TYPE_CHECKING:

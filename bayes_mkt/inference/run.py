@@ -16,11 +16,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bayes_mkt.inference import warmup as adaptation
 from bayes_mkt.inference.chance import chances
-from bayes_mkt.inference.density import Density, Forms, gradient_of
+from bayes_mkt.inference.density import Density, gradient_of
 from bayes_mkt.inference.kernels import Info, Kernel
+from bayes_mkt.inference.lessons import Lessons
 from bayes_mkt.inference.metric import Dense, Metric, stretched
 from bayes_mkt.inference.programs import Compiled, compiling
 from bayes_mkt.inference.runtime import CHAIN_AXIS, chain_mesh, gathered
+from bayes_mkt.inference.state import State
 from bayes_mkt.inference.warmup import Tuning
 
 Array = jax.Array
@@ -29,9 +31,6 @@ CHUNK = 50
 # Few variables take less time than a look at them; with little data even a long chunk takes little.
 FEW, LONG_CHUNK, LONG_LESSON = 20, 400, 100
 LITTLE, LONGEST_CHUNK = 1000, 2400
-# Steps of warmup before the axes are asked again, and how many times the gradients which that takes
-# come before the next time.
-LOOK_AGAIN, LOOK_EVERY = 100, 2
 REFUSED = 0.01
 # The usual 0.05, around ten times the step, suits acceptance averaged over a trajectory. At its end
 # it falls from one to nothing within a factor of two of the step, and the adaptation would swing.
@@ -48,34 +47,6 @@ class Carry(NamedTuple):
     key: Array
     value: Any
     slope: Any
-
-
-@dataclass(frozen=True)
-class State:
-    """All that a run needs to go on from between two chunks, the same bit for bit.
-
-    Attributes
-    ----------
-    positions
-        (chain, size), unconstrained.
-    tuning
-        Scale, step size and length of trajectories.
-    forms
-        What the density has learnt of its own form.
-    done
-        Steps taken, the warmup's included.
-    warmup
-        Steps of warmup, as far as is known: a warmup that hasn't settled goes on. 0 at the start.
-    gradients
-        Gradients evaluated by all chains.
-    """
-
-    positions: np.ndarray
-    tuning: Tuning
-    forms: Forms = ()
-    done: int = 0
-    warmup: int = 0
-    gradients: int = 0
 
 
 class Orders(NamedTuple):
@@ -183,8 +154,7 @@ def run(
     density = density.with_forms(state.forms)
     arguments = jax.device_put(density.arguments, everywhere)
     advance = _program(density, chains, state.tuning, kernel, target_accept).result()
-    history: np.ndarray | None = None
-    first, latest, next_look, arrived = 0, most, 0, True
+    lessons = Lessons(lesson, warmup, most)
     state = replace(state, warmup=state.warmup or warmup)
     while (left := state.warmup + limit - state.done) > 0:
         warming = state.done < state.warmup
@@ -202,37 +172,13 @@ def run(
             gradients=state.gradients + int(stats["n_steps"].sum()),
         )
         if warming:
-            history = drawn if history is None else np.concatenate([history, drawn], axis=1)
-            # What came before the latter half is how the chains arrived; it says nothing else.
-            history = history[:, max(history.shape[1] - (state.done - first + 1) // 2, 0) :]
+            longest = int(orders.longest)
             step_size = float(np.exp(np.mean(np.asarray(adapted))))
-            final = state.warmup - state.done < lesson
-            before, arrived = arrived, adaptation.arrived(stats["lp"])
-            if final and state.warmup + 2 * lesson <= latest:
-                final = adaptation.settled(drawn) and before and arrived
-                more = 0 if final else 2 * lesson
-                state = replace(state, warmup=state.warmup + more)
-            if not final:
-                density, history = density.reformed(history)
-                if density.forms:
-                    arguments = (*arguments[:-1], jax.device_put(density.forms, everywhere))
-            tuning = state.tuning
-            if state.done >= LOOK_AGAIN and not final and state.gradients >= next_look:
-                tuning, asked = adaptation.look_again(tuning, history, gradient_of(density))
-                state = replace(state, gradients=state.gradients + asked)
-                next_look = state.gradients + LOOK_EVERY * asked
-            capped = int(orders.longest) < tuning.longest
-            tuning = adaptation.learn(
-                tuning, history, history[:, -count:], step_size, final=final, capped=capped
-            )
-            state = replace(state, positions=history[:, -1], tuning=tuning, forms=density.forms)
-            history = history if arrived else None
-        elif state.done == state.warmup + count and state.warmup + 2 * lesson <= most:
-            # They have left what the warmup knew: it goes on from here.
-            warming = adaptation.strayed(stats["acceptance_rate"], target_accept)
-            if warming:
-                first, latest, history, arrived = state.done, state.done + most, None, True
-                state = replace(state, warmup=state.done + warmup)
+            state, density = lessons.learnt(state, density, drawn, stats["lp"], step_size, longest)
+            if density.forms:
+                arguments = (*arguments[:-1], jax.device_put(density.forms, everywhere))
+        elif lessons.left(state, stats["acceptance_rate"], target_accept):
+            warming, state = True, lessons.again(state)
         yield Chunk(warming, drawn, stats, state)
 
 

@@ -25,9 +25,10 @@ from bayes_mkt.inference.prepared import Prepared, prepared
 from bayes_mkt.inference.programs import make_room
 from bayes_mkt.inference.progress import reporter
 from bayes_mkt.inference.psis import MARKS
-from bayes_mkt.inference.run import State, prepare_run, run
+from bayes_mkt.inference.run import prepare_run, run
 from bayes_mkt.inference.session import Session, about_run
 from bayes_mkt.inference.start import begin
+from bayes_mkt.inference.state import State
 from bayes_mkt.inference.store import Draws
 from bayes_mkt.inference.target import Target
 from bayes_mkt.inference.terms import unusable_terms

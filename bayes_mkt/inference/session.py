@@ -14,7 +14,8 @@ from bayes_mkt import __version__
 from bayes_mkt.inference.checkpoint import Checkpoint, Progress
 from bayes_mkt.inference.density import Density, gradient_of
 from bayes_mkt.inference.layout import observed_value
-from bayes_mkt.inference.run import Chunk, State
+from bayes_mkt.inference.run import Chunk
+from bayes_mkt.inference.state import State
 
 if TYPE_CHECKING:
     from bayes_mkt.inference.collect import Collector, Enough

@@ -20,7 +20,7 @@ from bayes_mkt.inference.mode import (
 )
 from bayes_mkt.inference.modes import massless
 from bayes_mkt.inference.pattern import arrow_in
-from bayes_mkt.inference.run import State
+from bayes_mkt.inference.state import State
 from bayes_mkt.inference.warmup import MAX_DENSE, Tuning
 
 DEPTH = 10.0

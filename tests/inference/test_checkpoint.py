@@ -17,7 +17,7 @@ import xarray as xr
 import bayes_mkt as bm
 from bayes_mkt.inference import checkpoint, session
 from bayes_mkt.inference.metric import AlongAxes, Dense, InBlocks, Metric
-from bayes_mkt.inference.run import State
+from bayes_mkt.inference.state import State
 from bayes_mkt.inference.warmup import Tuning
 from tests.inference import runs
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 import bayes_mkt as bm
 from bayes_mkt.inference.diagnostics import Finding, smallest_ess
+from bayes_mkt.inference.tails import tail_shapes
 
 CHAINS, DRAWS = 4, 500
 
@@ -272,3 +273,30 @@ def test_a_constant_column_is_left_out_of_the_smallest_ess() -> None:
     values = noise(2)
     values[..., 0] = 5.0
     assert smallest_ess(values) == smallest_ess(values[..., 1:])
+
+
+def test_a_parameter_without_variance_is_noted() -> None:
+    rng = np.random.default_rng(1)
+    heavy = rng.standard_t(1.2, size=(8, 2000))
+    light = {"normal": rng.normal(size=(8, 2000)), "exponential": rng.exponential(size=(8, 2000))}
+    assert not bm.diagnose(tree(light)).findings
+    for name, values in {"right": np.abs(heavy), "left": -np.abs(heavy)}.items():
+        found = bm.diagnose(tree({**light, name: values}))
+        (finding,) = found.findings
+        assert (finding.check, finding.parameter, finding.failed) == ("tails", name, False)
+        assert "(1 parameters)" in finding.figure
+        assert found.ok
+        assert "median and quantiles" in found.verdict
+
+
+@pytest.mark.parametrize(("degrees", "shape"), [(1.0, 1.0), (2.0, 0.5), (4.0, 0.25)])
+def test_the_shape_of_tails_is_that_of_the_distribution(degrees: float, shape: float) -> None:
+    values = np.random.default_rng(2).standard_t(degrees, size=(8, 5000, 20))
+    found = tail_shapes(values, values.mean(axis=(0, 1)), values.std(axis=(0, 1)))
+    assert abs(np.nanmean(found) - shape) < 0.08
+    assert np.isfinite(found).mean() > 0.5
+
+
+def test_draws_near_their_mean_have_no_tails() -> None:
+    values = np.concatenate([noise(3), np.zeros((CHAINS, DRAWS, 1))], axis=2)
+    assert np.isnan(tail_shapes(values, values.mean(axis=(0, 1)), values.std(axis=(0, 1)))).all()

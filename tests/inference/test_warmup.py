@@ -12,7 +12,8 @@ import pytest
 from bayes_mkt.inference import kernels
 from bayes_mkt.inference.density import Density, Forms, Layout
 from bayes_mkt.inference.metric import Dense
-from bayes_mkt.inference.run import State, run
+from bayes_mkt.inference.run import run
+from bayes_mkt.inference.state import State
 from bayes_mkt.inference.warmup import QUICK, SLOW, Tuning, _autocorrelation, learn, settled
 
 CHAINS, DRAWS = 8, 50
