@@ -1,8 +1,9 @@
-"""Group effects of a PyMC model, centred or not: Normals whose spread is sampled; graphs only.
+"""Group effects of a PyMC model, centred or not: priors whose parameters are sampled; graphs only.
 
-A group effect theta ~ N(mu, s) is written centred, as a variable with these parameters, or
-non-centred, as a product s z with z ~ N(0, 1) that is used nowhere else. Correlated effects are a
-multivariate normal of few entries; the steps of a Gaussian random walk are effects too.
+A group effect theta ~ N(mu, s), or of another prior that has a place and a width where it is
+sampled (`locations`), is written centred, as a variable with these parameters, or non-centred, as a
+product s z with z ~ N(0, 1) that is used nowhere else. Correlated effects are a multivariate normal
+of few entries; the steps of a Gaussian random walk are effects too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pytensor.tensor.random.basic import MvNormalRV, NormalRV
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
 from bayes_mkt.inference.effects import APART, CORRELATED, STEPS
+from bayes_mkt.inference.locations import place_of
 
 # A PyTensor variable; PyTensor's own types are too partial to help.
 Graph = Any
@@ -40,7 +42,7 @@ class GroupGraphs:
     name
         Of the value variable that holds the effects or, non-centred, their standardised form.
     location, spread
-        Mean and SD that the prior gives each entry, flat (entry,).
+        Mean and SD, or location and scale, that the prior gives each entry, flat (entry,).
     factor
         What each entry is multiplied by to give theta; one where the form is centred.
     scales
@@ -76,15 +78,17 @@ def group_graphs(
     found = []
     for rv in model.free_RVs:
         value = model.rvs_to_values[rv]
-        if model.rvs_to_transforms[rv] is not None or rv not in informed or value.name in exclude:
+        if rv not in informed or value.name in exclude:
             continue
-        shape = shapes[value.name]
-        if (stated := _stated(rv, shape)) is None:
+        shape, transform = shapes[value.name], model.rvs_to_transforms[rv]
+        if (stated := _stated(rv, transform, shape)) is None:
             continue
         kind, mean, sd = stated
         if free & set(ancestors([mean, sd])):
             found.append((value, mean, sd, pt.ones(()), kind))
-        elif kind == APART and (factor := _factor(rv, mean, used, free, shape)) is not None:
+        elif transform is not None or kind != APART:
+            continue
+        elif (factor := _factor(rv, mean, used, free, shape)) is not None:
             found.append((value, mean, sd, factor, kind))
     # What a graph depends on has fewer ancestors than the graph.
     found.sort(key=lambda group: sum(1 for _ in ancestors(list(group[1:4]))))
@@ -104,12 +108,13 @@ def group_graphs(
     return groups
 
 
-def _stated(rv: Graph, shape: tuple[int, ...]) -> tuple[str, Graph, Graph] | None:
-    """Return kind, mean and SD (or Cholesky factor) of a normal variable's effects, or None."""
+def _stated(rv: Graph, transform: Any, shape: tuple[int, ...]) -> tuple[str, Graph, Graph] | None:
+    """Return kind, location and spread (or Cholesky factor) of a variable's effects, or None."""
     op = rv.owner.op
-    if isinstance(op, NormalRV):
-        mean, sd = op.dist_params(rv.owner)
-        return APART, mean, sd
+    if (place := place_of(rv, transform)) is not None:
+        return APART, *place
+    if transform is not None:
+        return None
     if isinstance(op, MvNormalRV) and shape[-1] <= MOST_CORRELATED:
         mean, covariance = op.dist_params(rv.owner)
         return CORRELATED, mean, cholesky(covariance)
