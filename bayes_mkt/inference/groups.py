@@ -85,15 +85,14 @@ def group_graphs(
             continue
         kind, mean, sd = stated
         if free & set(ancestors([mean, sd])):
-            found.append((value, mean, sd, pt.ones(()), kind))
+            found.append((rv, mean, sd, pt.ones(()), kind))
         elif transform is not None or kind != APART:
             continue
         elif (factor := _factor(rv, mean, used, free, shape)) is not None:
-            found.append((value, mean, sd, factor, kind))
-    # What a graph depends on has fewer ancestors than the graph.
-    found.sort(key=lambda group: sum(1 for _ in ancestors(list(group[1:4]))))
+            found.append((rv, mean, sd, factor, kind))
     groups = []
-    for value, *parameters, kind in found:
+    for rv, *parameters, kind in _in_order(found):
+        value = model.rvs_to_values[rv]
         shape = shapes[value.name]
         wide = (*shape, shape[-1]) if kind == CORRELATED else shape
         mean, sd, factor = (
@@ -106,6 +105,30 @@ def group_graphs(
         scales = tuple(v.name for v in model.value_vars if v in above)
         groups.append(GroupGraphs(value.name, mean, sd, factor, scales, kind))
     return groups
+
+
+def _in_order(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return groups, a variable and its parameters each, after those the parameters depend on.
+
+    Two that are multiplied by each other come in any order.
+    """
+    above = {group[0]: set(ancestors(list(group[1:4]))) for group in found}
+    ordered: list[tuple[Any, ...]] = []
+    seen: set[Any] = set()
+
+    def place(group: tuple[Any, ...]) -> None:
+        if group[0] in seen:
+            return
+        seen.add(group[0])
+        for other in simplest_first:
+            if other[0] in above[group[0]]:
+                place(other)
+        ordered.append(group)
+
+    simplest_first = sorted(found, key=lambda group: len(above[group[0]]))
+    for group in simplest_first:
+        place(group)
+    return ordered
 
 
 def _stated(rv: Graph, transform: Any, shape: tuple[int, ...]) -> tuple[str, Graph, Graph] | None:

@@ -95,5 +95,5 @@ class Lessons:
     def again(self, state: State) -> State:
         """Return the state in which warmup begins again, from where the chains are."""
         self._first, self._latest = state.done, state.done + self._most
-        self._history, self._arrived = None, True
+        self._history, self._arrived, self._next_look = None, True, 0
         return replace(state, warmup=state.done + self._warmup)

@@ -19,7 +19,8 @@ HALF_NORMAL = (-0.5 * float(np.euler_gamma + np.log(2.0)), float(np.pi / np.sqrt
 
 def _log_gamma(shape: Graph) -> Place:
     """Return mean and variance of the logarithm of a gamma variable of scale one, about."""
-    return pt.log(shape) - 0.5 / shape, 1.0 / shape + 0.5 / shape**2
+    # A square of a small integer would overflow its type.
+    return pt.log(shape) - 0.5 / shape, (1.0 + 0.5 / shape) / shape
 
 
 def _gamma(shape: Graph, scale: Graph) -> Place:
@@ -60,7 +61,7 @@ _PLACES: dict[tuple[str, type | None], Callable[..., Place]] = {
     ("ExponentialRV", LogTransform): lambda scale: _weibull(pt.ones(()), scale),
     ("HalfNormalRV", LogTransform): lambda least, scale: (
         pt.log(scale) + HALF_NORMAL[0],
-        pt.full_like(scale, HALF_NORMAL[1]),
+        pt.constant(HALF_NORMAL[1]),
     ),
     ("BetaRV", LogOddsTransform): _beta,
 }

@@ -118,7 +118,10 @@ def _identity(model: pm.Model, collapsing: Collapsing) -> tuple[Any, ...]:
 
 def _formed(posterior: Target, density: Density) -> Density:
     """Return the density in the coordinates in which it is sampled."""
-    groups = Groups.of(density.layout, posterior.groups(density.layout))
-    density = centred(density, groups, posterior.arguments)
-    density = transformed(density, Quantiles.of(density.layout, posterior.medians()))
+    found = posterior.groups(density.layout)
+    density = centred(density, Groups.of(density.layout, found), posterior.arguments)
+    # Effects are near standard normal in their own form, which is learnt: no second one on top.
+    effects = {name for name, *_ in found}
+    medians = {name: m for name, m in posterior.medians().items() if name not in effects}
+    density = transformed(density, Quantiles.of(density.layout, medians))
     return straightened(density)

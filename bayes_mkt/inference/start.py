@@ -18,7 +18,7 @@ from bayes_mkt.inference.mode import (
     curvature_diagonal,
     curvature_scale,
 )
-from bayes_mkt.inference.modes import massless
+from bayes_mkt.inference.modes import with_mass
 from bayes_mkt.inference.pattern import arrow_in
 from bayes_mkt.inference.state import State
 from bayes_mkt.inference.warmup import MAX_DENSE, Tuning
@@ -27,6 +27,7 @@ DEPTH = 10.0
 CLIMBS = (50, 100)
 WIDEST = 1e3
 NEARER = 5
+LOST = 100.0  # and as many times `DEPTH` as there are dimensions
 FALL = 3.0  # of a spread, in units of its logarithm
 
 
@@ -54,14 +55,12 @@ def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> Sta
         count += len(points)
         return compiled(points)
 
-    climbing = _climb_near if size <= MAX_DENSE else _climb_far
-    tops, values = _found(
-        partial(climbing, gradient, held=density.scales, rng=rng), density, starts
-    )
+    climb_from = _climb_near if size <= MAX_DENSE else _climb_far
+    climbing = partial(climb_from, gradient, held=density.scales, rng=rng)
+    tops, values = _found(gradient, climbing, density, starts)
     if size <= MAX_DENSE:
-        lost = massless(gradient, tops, values, rng)
-        best = int(np.argmax(np.where(lost, -np.inf, values)))
-        tops[lost], values[lost] = tops[best], values[best]
+        places = with_mass(gradient, tops, values, rng)
+        tops, values = tops[places], values[places]
     metric = _curved(gradient, tops[int(np.argmax(values))], chains, rng)
     if metric is None:
         tuning = Tuning(unit(size, MAX_DENSE))
@@ -73,11 +72,12 @@ def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> Sta
 
 
 def _found(
+    gradient: Gradient,
     climbing: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     density: Density,
     starts: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return points of higher density, as `climb`, none of them hopelessly below the best one.
+    """Return points of higher density, as `climb`, few of them hopelessly below the best one.
 
     Where a scale is an exponential of many variables, the density at random starts is as good as
     nothing, and so steep that no climb comes away. Chains that were lost start again half as far
@@ -85,12 +85,15 @@ def _found(
     """
     tops, values = climbing(starts)
     for _ in range(NEARER):
-        lost = ~(values >= values.max() - DEPTH * starts.shape[1])
+        lost = values < values.max() - LOST - DEPTH * starts.shape[1]
         if not lost.any():
             break
         starts = np.where(lost[:, None], 0.5 * (starts + density.start), tops)
-        again, reached = climbing(starts)
-        better = reached > values
+        height, slope = gradient(starts)
+        fine = np.isfinite(height) & np.isfinite(slope).all(axis=1)
+        again, reached = climbing(np.where(fine[:, None], starts, tops))
+        # Those that weren't lost have climbed enough: a funnel isn't followed to its end.
+        better = lost & (reached > values)
         tops, values = np.where(better[:, None], again, tops), np.where(better, reached, values)
     return tops, values
 

@@ -24,6 +24,7 @@ AFAR = 10.0
 SPELLS = 4
 # Acceptance that has fallen by more than this isn't what the step size was adapted to.
 FALLEN = 0.4
+LEAST_DRAWS = 40
 MAX_REACH = 8.0
 MAX_LENGTH = 1000
 # Draws at which the gradient is asked for the axes.
@@ -148,6 +149,8 @@ def arrived(heights: np.ndarray) -> bool:
     within a quarter of the time.
     """
     count = heights.shape[1] // SPELLS * SPELLS
+    if not count:
+        return True  # too short to tell
     spells = heights[:, heights.shape[1] - count :].reshape(len(heights), SPELLS, -1)
     if not np.isfinite(spells).all():
         return False
@@ -157,7 +160,9 @@ def arrived(heights: np.ndarray) -> bool:
 
 def strayed(acceptance: np.ndarray, target: float) -> bool:
     """Return whether a chain is where the step size doesn't suit, by acceptance (chain, draw)."""
-    later = acceptance[:, acceptance.shape[1] // 2 :].mean(axis=1)
+    if acceptance.shape[1] < LEAST_DRAWS:
+        return False
+    later = np.nan_to_num(acceptance[:, acceptance.shape[1] // 2 :]).mean(axis=1)
     return bool(later.min() < target - FALLEN)
 
 

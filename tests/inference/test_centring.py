@@ -16,6 +16,7 @@ from bayes_mkt.inference.centring import Groups, centred
 from bayes_mkt.inference.density import Density
 from bayes_mkt.inference.effects import conditional
 from bayes_mkt.inference.locations import place_of
+from bayes_mkt.inference.prepared import prepared
 from bayes_mkt.inference.pseudo_observations import Effects, learn
 from bayes_mkt.inference.target import Target, target
 
@@ -255,6 +256,39 @@ def test_draws_keep_their_meaning_in_a_new_form(build: Callable[[], None]) -> No
         x = groups.walk(jnp.asarray(before), *formed.arguments[1:], forward=True)[0]
         y = groups.walk(jnp.asarray(after), *new.arguments[1:], forward=True)[0]
         np.testing.assert_allclose(np.asarray(x), np.asarray(y), atol=1e-9)
+
+
+def test_a_prior_s_parameters_come_before_it() -> None:
+    with pm.Model() as model:
+        effect = FAMILIES["Gamma"](pm.Normal("a"), pm.HalfNormal("b"))
+        child = pm.Normal("child", 0.0, effect, shape=GROUPS)
+        pm.Normal("y", child, 1.0, observed=Y)
+    posterior = target(model)
+    names = [name for name, *_ in posterior.groups(posterior.layout)]
+    assert names == ["effect_log__", "child"]
+
+
+def test_small_integers_don_t_overflow() -> None:
+    with pm.Model() as model:
+        effect = pm.Gamma("effect", 16, pm.HalfNormal("b"), shape=GROUPS)
+    place = place_of(effect, model.rvs_to_transforms[effect])
+    assert place is not None
+    np.testing.assert_allclose(place[1].eval(), np.sqrt(1 / 16 + 0.5 / 16**2))
+
+
+@pytest.mark.parametrize("name", ["Beta", "LogNormal", "HalfNormal"])
+def test_draws_as_they_are_sampled_keep_their_meaning(name: str) -> None:
+    with pm.Model() as model:
+        family(name)()
+    density = prepared(model).density
+    draws = np.random.default_rng(2).normal(size=(2, 300, density.start.size))
+    new, moved = density.reformed(draws)
+    assert density.complete is not None
+    assert new.complete is not None
+    for before, after in zip(draws[1, :3], moved[1, :3], strict=True):
+        x = density.complete(np.zeros(0), jnp.asarray(before), density.arguments)
+        y = new.complete(np.zeros(0), jnp.asarray(after), new.arguments)
+        np.testing.assert_allclose(np.asarray(x), np.asarray(y), atol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["Gamma", "InverseGamma", "Weibull", "Beta"])

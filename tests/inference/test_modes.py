@@ -8,7 +8,7 @@ import pytest
 
 import bayes_mkt as bm
 from bayes_mkt.inference.mode import Gradient
-from bayes_mkt.inference.modes import massless
+from bayes_mkt.inference.modes import with_mass
 
 SIZE = 8
 
@@ -27,7 +27,33 @@ def normals(means: list[float], sds: list[float], logs: list[float]) -> Gradient
 
 
 def asked(gradient: Gradient, tops: np.ndarray) -> list[bool]:
-    return massless(gradient, tops, gradient(tops)[0], np.random.default_rng(1)).tolist()
+    """Return which chains go elsewhere: all to one, which stays."""
+    places = with_mass(gradient, tops, gradient(tops)[0], np.random.default_rng(1))
+    gone = places != np.arange(len(tops))
+    assert len(set(places[gone])) <= 1
+    assert not gone[places[gone]].any()
+    return gone.tolist()
+
+
+def test_heavy_tails_count_in_favour_of_a_mode() -> None:
+    """Of equal mass, but by its curvature a mode of Student's t has too little by e^32."""
+    size, far = 100, 1e4
+
+    def gradient(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        one = -1.5 * np.log1p(points**2 / 2.0).sum(axis=1) - size * np.log(2.0 * np.sqrt(2.0))
+        two = -0.5 * ((points - far) ** 2).sum(axis=1) - 0.5 * size * np.log(2.0 * np.pi)
+        value = np.logaddexp(one, two)
+        share = np.exp(one - value)[:, None]
+        steep = -3.0 * points / (2.0 + points**2)
+        return value, share * steep - (1.0 - share) * (points - far)
+
+    places = np.repeat([[0.0], [far]], size, axis=1)
+    values, _ = gradient(places)
+    assert np.ptp(values) > 10.0
+    places = np.repeat(places, 4, axis=0)
+    values, _ = gradient(places)
+    found = with_mass(gradient, places, values, np.random.default_rng(3))
+    assert found.tolist() == list(range(8))
 
 
 def tops(*means: float) -> np.ndarray:

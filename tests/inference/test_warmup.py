@@ -14,7 +14,16 @@ from bayes_mkt.inference.density import Density, Forms, Layout
 from bayes_mkt.inference.metric import Dense
 from bayes_mkt.inference.run import run
 from bayes_mkt.inference.state import State
-from bayes_mkt.inference.warmup import QUICK, SLOW, Tuning, _autocorrelation, learn, settled
+from bayes_mkt.inference.warmup import (
+    QUICK,
+    SLOW,
+    Tuning,
+    _autocorrelation,
+    arrived,
+    learn,
+    settled,
+    strayed,
+)
 
 CHAINS, DRAWS = 8, 50
 SIZE = 21  # variables, above which lessons take 50 steps
@@ -88,3 +97,16 @@ def test_how_the_chains_arrived_teaches_no_form() -> None:
 
 def _log_density(x: jax.Array, arguments: Any) -> jax.Array:
     return -0.5 * jnp.sum(x**2)
+
+
+def test_a_lesson_too_short_to_tell_says_that_chains_have_arrived() -> None:
+    assert arrived(np.array([[1.0, 2.0, 3.0], [100.0, 101.0, 102.0]]))
+
+
+def test_a_broken_acceptance_hides_no_chain_that_has_strayed() -> None:
+    acceptance = np.full((3, 50), 0.9)
+    assert not strayed(acceptance, 0.9)
+    acceptance[0] = 0.1
+    acceptance[1, 40] = np.nan
+    assert strayed(acceptance, 0.9)
+    assert not strayed(acceptance[:, :10], 0.9)
