@@ -17,7 +17,7 @@ import pytest
 import xarray as xr
 
 import bayes_mkt as bm
-from bayes_mkt.inference import collect, diagnostics, netcdf, store
+from bayes_mkt.inference import collect, judged, netcdf, store
 from tests.inference import runs
 
 short_run = pytest.mark.filterwarnings("ignore::bayes_mkt.errors.ConvergenceWarning")
@@ -123,7 +123,7 @@ def test_draws_do_not_depend_on_the_size_of_batches(
 def test_large_arrays_are_judged_by_some_entries(
     monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
-    monkeypatch.setattr(diagnostics, "_MOST_ENTRIES", 7)
+    monkeypatch.setattr(judged, "MOST_ENTRIES", 7)
     options: dict[str, Any] = {"seed": 3, "target_ess": 3000, "progress": False}
     whole = bm.sample(runs.model(), **options)
     for limit, batch in ((2**30, 100_000), (400_000, 2**27), (400_000, 100_000)):
