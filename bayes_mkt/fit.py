@@ -112,7 +112,7 @@ def sample(
     max_draws
         Draws of each chain at which the run stops in any case (10,000); the verdict says so.
     warmup
-        Steps of adaptation, not kept: by default 300, up to 1,200 where chains creep; PyMC's 1,000.
+        Steps of adaptation, not kept: by default 300, more until chains have settled; PyMC's 1,000.
     sampler
         `"hmc"` (default): Hamiltonian Monte Carlo on JAX with trajectories of random length, one
         for all chains of a step; `"nuts"`: the No-U-Turn sampler on JAX; `"pymc"`: PyMC's own

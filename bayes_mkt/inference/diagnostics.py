@@ -77,7 +77,8 @@ class Diagnostics:
     draws
         Draws of all chains together.
     findings
-        What was noticed, failures first.
+        What was noticed, failures first. Tails by whose Pareto k-hat a parameter may have no
+        variance are noted, and don't fail: then its `sd` and `mcse_mean` are no estimates.
     importance
         For draws that were weighted, not sampled: by which method, and their k-hat; else None.
 

@@ -10,6 +10,7 @@ import numpy as np
 from bayes_mkt.inference.axes import axes_of
 from bayes_mkt.inference.blocks import block_curvature, metric_in_blocks
 from bayes_mkt.inference.density import Density, gradient_of
+from bayes_mkt.inference.mass import with_mass
 from bayes_mkt.inference.metric import Dense, InBlocks, Metric, unit
 from bayes_mkt.inference.mode import (
     Gradient,
@@ -18,7 +19,6 @@ from bayes_mkt.inference.mode import (
     curvature_diagonal,
     curvature_scale,
 )
-from bayes_mkt.inference.modes import with_mass
 from bayes_mkt.inference.pattern import arrow_in
 from bayes_mkt.inference.state import State
 from bayes_mkt.inference.warmup import MAX_DENSE, Tuning
@@ -34,8 +34,8 @@ FALL = 3.0  # of a spread, in units of its logarithm
 def begin(density: Density, starts: np.ndarray, rng: np.random.Generator) -> State:
     """Return the first tuning and starting points near modes, one for each chain.
 
-    Each chain climbs from its own start; one that comes to a mode without any mass goes to the
-    best one. The scale is that of the curvature at the best point, and each chain starts at a draw
+    Each chain climbs from its own start; one that comes to a mode without any mass goes to the one
+    of most. The scale is that of the curvature at the best point, and each chain starts at a draw
     from that Gaussian around where it came to, or there if the draw isn't plausible.
 
     Parameters

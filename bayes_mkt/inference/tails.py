@@ -6,7 +6,7 @@ import numpy as np
 
 from bayes_mkt.inference.psis import smoothed
 
-# No draw of an exponential tail lies further from the mean, in SDs, among some ten thousand.
+# SDs from the mean: about where the furthest of ten thousand draws of an exponential lies.
 FAR = 10.0
 
 
@@ -28,12 +28,13 @@ def tail_shapes(values: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndar
     References
     ----------
     Vehtari, Simpson, Gelman, Yao, Gabry (2024), Pareto smoothed importance sampling. Journal of
-    Machine Learning Research 25, section 2.4.
+    Machine Learning Research 25.
     """
     shapes = np.full(len(mean), np.nan)
     room = FAR * sd
-    above = values.max(axis=(0, 1)) - mean > room
-    below = mean - values.min(axis=(0, 1)) > room
+    with np.errstate(invalid="ignore"):  # what isn't finite has another finding
+        above = values.max(axis=(0, 1)) - mean > room
+        below = mean - values.min(axis=(0, 1)) > room
     for i in np.flatnonzero((above | below) & np.isfinite(sd) & (sd > 0)):
         flat = values[:, :, i].ravel()
         # Exceedances don't care where the axis begins: from the other end all are positive.

@@ -11,6 +11,7 @@ import pytest
 
 import bayes_mkt as bm
 from bayes_mkt.inference import warmup
+from bayes_mkt.inference.checkpoint import Checkpoint
 from bayes_mkt.inference.sampling import MOST_WARMUP
 from tests.inference import runs
 
@@ -89,3 +90,26 @@ def test_chains_that_fall_from_the_shelf_after_warmup_begin_it_again(tmp_path: P
     given = bm.sample(shelf(), warmup=300, **options)
     assert given.attrs["warmup"] == 300
     assert not bm.diagnose(given).ok
+
+
+@pytest.mark.parametrize("saved", [1, 2])
+def test_a_run_that_dies_around_a_second_warmup_goes_on_bit_for_bit(
+    saved: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"seed": 3, "progress": False, "draws": 3000}
+    whole = bm.sample(shelf(), **options)
+    save, calls = Checkpoint.save, []
+
+    def dying(self: Checkpoint, *parts: Any) -> None:
+        calls.append(parts)
+        if len(calls) > saved:
+            raise MemoryError
+        save(self, *parts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "save", dying)
+        with pytest.raises(MemoryError):
+            bm.sample(shelf(), checkpoint=tmp_path / "run", **options)
+    again = bm.sample(shelf(), checkpoint=tmp_path / "run", **options)
+    assert again.attrs["warmup"] == whole.attrs["warmup"] > 2400
+    np.testing.assert_array_equal(whole.posterior["x"], again.posterior["x"])
