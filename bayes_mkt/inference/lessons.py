@@ -39,7 +39,7 @@ class Lessons:
         drawn: np.ndarray,
         heights: np.ndarray,
         step_size: float,
-        longest: int,
+        longest: float,
     ) -> tuple[State, Density]:
         """Return the state and the density's form after a lesson; the last may make it go on.
 
@@ -52,7 +52,7 @@ class Lessons:
         step_size
             What step-size adaptation came to.
         longest
-            Largest number of leapfrog steps that were allowed.
+            Leapfrog steps of the longest trajectory that was allowed.
         """
         before, self._arrived = self._arrived, adaptation.arrived(heights)
         known = drawn if self._history is None else np.concatenate([self._history, drawn], axis=1)

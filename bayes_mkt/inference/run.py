@@ -59,7 +59,7 @@ class Orders(NamedTuple):
     step_size
         The fixed step size, or the first of an adaptation.
     longest
-        Largest number of leapfrog steps.
+        Leapfrog steps of the longest trajectory.
     adapt
         Whether the step size adapts.
     first, steps
@@ -172,7 +172,7 @@ def run(
             gradients=state.gradients + int(stats["n_steps"].sum()),
         )
         if warming:
-            longest = int(orders.longest)
+            longest = float(orders.longest)
             step_size = float(np.exp(np.mean(np.asarray(adapted))))
             state, density = lessons.learnt(state, density, drawn, stats["lp"], step_size, longest)
             if density.forms:
@@ -224,7 +224,7 @@ def _orders(state: State, adapt: bool, count: int) -> Orders:
     longest = state.tuning.longest
     if adapt:
         # Before the scale is known long trajectories are wasted: they are allowed bit by bit.
-        longest = min(longest, FIRST_LENGTH << (state.done // CHUNK))
+        longest = min(longest, float(FIRST_LENGTH << (state.done // CHUNK)))
     tuning = state.tuning
     return Orders(
         metric=tuning.metric,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from bayes_mkt.inference.axes import axes_of
 from bayes_mkt.inference.blocks import refreshed
@@ -25,7 +26,7 @@ SPELLS = 4
 # Acceptance that has fallen by more than this isn't what the step size was adapted to.
 FALLEN = 0.4
 LEAST_DRAWS = 40
-MAX_REACH = 8.0
+LEAST_REACH, MAX_REACH = 0.85, 8.0
 MAX_LENGTH = 1000
 # Draws at which the gradient is asked for the axes.
 MOST_SLOPES = 2000
@@ -43,17 +44,18 @@ class Tuning:
     step_size
         Of the leapfrog integrator, on u.
     reach
-        Longest trajectory in units of pi: a standard normal turns back after pi.
+        Longest trajectory in units of pi: a standard normal turns back after pi, and forgets most
+        where trajectories end about half-way there.
     """
 
     metric: Metric
     step_size: float = 0.1
-    reach: float = 1.0
+    reach: float = LEAST_REACH
 
     @property
-    def longest(self) -> int:
-        """Return the largest number of leapfrog steps of a trajectory."""
-        return int(np.clip(np.ceil(self.reach * np.pi / self.step_size), 1, MAX_LENGTH))
+    def longest(self) -> float:
+        """Return the leapfrog steps of the longest trajectory; they need not be whole."""
+        return float(np.clip(self.reach * np.pi / self.step_size, 1.0, MAX_LENGTH))
 
 
 def look_again(tuning: Tuning, draws: np.ndarray, gradient: Gradient) -> tuple[Tuning, int]:
@@ -123,7 +125,7 @@ def learn(
         return replace(tuning, step_size=step_size)
     metric = tuning.metric
     if isinstance(metric, Dense) or (isinstance(metric, AlongAxes) and not metric.axes.shape[1]):
-        learnt = _scale(draws, dense=isinstance(metric, Dense))
+        learnt = _scale(metric, draws)
         if learnt is None:
             return replace(tuning, step_size=step_size)
         metric = learnt
@@ -133,7 +135,7 @@ def learn(
     if slowest > SLOW:
         reach = min(2.0 * reach, MAX_REACH)
     elif slowest < QUICK:
-        reach = max(0.5 * reach, 1.0)
+        reach = max(0.5 * reach, LEAST_REACH)
     return replace(tuning, metric=metric, step_size=step_size, reach=reach)
 
 
@@ -166,21 +168,31 @@ def strayed(acceptance: np.ndarray, target: float) -> bool:
     return bool(later.min() < target - FALLEN)
 
 
-def _scale(draws: np.ndarray, *, dense: bool) -> Metric | None:
-    """Return the scale of pooled draws, shrunk towards their diagonal; None if degenerate."""
+def _scale(metric: Metric, draws: np.ndarray) -> Metric | None:
+    """Return the scale of pooled draws; None if degenerate.
+
+    A full one is shrunk towards variables that aren't correlated: those of the density, or those
+    that the present metric makes of them, whichever are correlated less. Shrunk towards the
+    density's own, variables that all but determine each other would pass for freer than they are.
+    """
     chains, length, size = draws.shape
     flat = draws.reshape(-1, size)
     sd = flat.std(axis=0)
     if not np.isfinite(sd).all() or (sd <= 0).any():
         return None
-    if not dense:
+    if not isinstance(metric, Dense):
         return AlongAxes.plain(sd)
     count = chains * length
-    correlation = np.atleast_2d(np.corrcoef(flat, rowvar=False))
     # Draws are autocorrelated: about one in five counts.
     weight = count / (count + 5.0 * size)
-    shrunk = weight * correlation + (1.0 - weight) * np.eye(size)
-    return Dense(sd[:, None] * np.linalg.cholesky(shrunk))
+    learnt: list[tuple[float, np.ndarray]] = []
+    for root in (np.eye(size), np.asarray(metric.root)):
+        inside = solve_triangular(root, flat.T, lower=True)
+        correlation = np.atleast_2d(np.corrcoef(inside))
+        shrunk = weight * correlation + (1.0 - weight) * np.eye(size)
+        scale = inside.std(axis=1)[:, None] * np.linalg.cholesky(shrunk)
+        learnt.append((float(np.sum(correlation**2)), root @ scale))
+    return Dense(min(learnt, key=lambda found: found[0])[1])
 
 
 def _autocorrelation(draws: np.ndarray) -> float:

@@ -172,7 +172,7 @@ def test_draws_fixes_the_number(normal: Callable[..., pm.Model], draws: int) -> 
 
 def test_the_run_goes_on_until_the_ess_is_reached(normal: Callable[..., pm.Model]) -> None:
     sizes = []
-    for wanted in (400, 12_000):
+    for wanted in (400, 20_000):
         draws = bm.sample(normal(), seed=1, target_ess=wanted, progress=False)
         found = bm.diagnose(draws)
         assert min(found.min_ess_bulk, found.min_ess_tail) >= wanted

@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 
 from bayes_mkt.inference import kernels
+from bayes_mkt.inference.chance import chances
 from bayes_mkt.inference.density import Density, Forms, Layout
-from bayes_mkt.inference.metric import Dense
+from bayes_mkt.inference.metric import Dense, Metric
 from bayes_mkt.inference.run import run
 from bayes_mkt.inference.state import State
 from bayes_mkt.inference.warmup import (
+    LEAST_REACH,
     QUICK,
     SLOW,
     Tuning,
     _autocorrelation,
+    _scale,
     arrived,
     learn,
     settled,
@@ -49,7 +52,7 @@ def test_slow_chains_get_longer_trajectories_and_quick_ones_shorter() -> None:
     assert reach(slow) == 4.0
     assert reach(chains(0.7)) == 2.0
     assert reach(chains(0.0)) == 1.0
-    assert reach(chains(0.0), before=1.0) == 1.0
+    assert reach(chains(0.0), before=LEAST_REACH) == LEAST_REACH
 
 
 def test_a_way_that_all_chains_go_together_is_not_slowness() -> None:
@@ -110,3 +113,58 @@ def test_a_broken_acceptance_hides_no_chain_that_has_strayed() -> None:
     acceptance[1, 40] = np.nan
     assert strayed(acceptance, 0.9)
     assert not strayed(acceptance[:, :10], 0.9)
+
+
+def tied(rho: float, count: int, size: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of variables with one correlation, and the root of their covariance."""
+    root = np.linalg.cholesky((1.0 - rho) * np.eye(size) + rho)
+    rng = np.random.default_rng(4)
+    return rng.standard_normal((CHAINS, count, size)) @ root.T, root
+
+
+def misfit(metric: Metric, root: np.ndarray) -> float:
+    """How many times as long the longest direction is as the shortest, once whitened."""
+    spread = np.linalg.svd(np.linalg.solve(metric.root, root), compute_uv=False)
+    return float(spread.max() / spread.min())
+
+
+def test_variables_that_determine_each_other_are_not_taken_for_freer() -> None:
+    draws, root = tied(0.9999, 50)
+    blind = _scale(Dense(np.eye(6)), draws)
+    assert misfit(blind, root) > 10.0
+    # A metric from the curvature knows, and few draws don't make it forget.
+    assert misfit(_scale(Dense(root), draws), root) < 1.5
+    # Learnt again and again, it comes out also where nothing was known.
+    again = blind
+    for _ in range(3):
+        again = _scale(again, draws)
+    assert misfit(again, root) < 1.5
+
+
+def test_a_metric_that_misleads_is_not_followed() -> None:
+    draws, root = tied(0.0, 50)
+    _, wrong = tied(0.9999, 50)
+    assert misfit(_scale(Dense(wrong), draws), root) < 1.5
+
+
+@pytest.mark.parametrize("longest", [1.0, 2.7, 60.0])
+def test_trajectories_are_as_long_as_from_half_of_the_longest_to_all(longest: float) -> None:
+    kernel, key = kernels.hmc(), jax.random.key(1)
+    numbers, at = jnp.arange(2000), jnp.zeros((1, 2))
+    steps, _ = chances(kernel.noise, key[None], at, key, numbers, jnp.asarray(longest))
+    assert steps.min() == max(1, round(longest / 2))
+    assert steps.max() == round(longest)
+    assert steps.mean() == pytest.approx(max(0.75 * longest, 1.0), rel=0.06)
+
+
+def test_a_standard_normal_is_forgotten_with_its_square() -> None:
+    kernel, key = kernels.hmc(), jax.random.key(1)
+    tuning, at = Tuning(Dense(np.eye(2)), 0.02), jnp.zeros((1, 2))
+    longest = jnp.asarray(tuning.longest)
+    steps, _ = chances(kernel.noise, key[None], at, key, jnp.arange(4000), longest)
+    time = 0.02 * np.asarray(steps)
+    # Exact trajectories leave a correlation of cos t, and of cos^2 t in squares.
+    assert -0.5 < np.cos(time).mean() < 0.0
+    assert (np.cos(time) ** 2).mean() < 0.3
+    # What moves twice as fast isn't brought back either.
+    assert (np.cos(2.0 * time) ** 2).mean() < 0.6
