@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_mkt.errors import ConvergenceWarning, SamplingError, SpecError
-from bayes_mkt.inference.diagnostics import Diagnostics, diagnose
+from bayes_mkt.inference.diagnostics import Diagnostics, assured, diagnose
 from bayes_mkt.inference.netcdf import read, write
 from bayes_mkt.inference.prepared import latest
 from bayes_mkt.inference.sampling import Settings, draw
@@ -151,13 +151,12 @@ def sample(
         to blame.
     KeyboardInterrupt
         At Ctrl-C before there are draws. Later it ends the run with the draws that there are, and
-        attrs say ``interrupted: 1``: the verdict fails, unless the draws pass all other checks;
-        then it notes it.
+        attrs say ``interrupted: 1``: the verdict fails unless all other checks pass; it notes it.
 
     Warns
     -----
     ConvergenceWarning
-        If the verdict on the draws fails; it names parameter, figure and remedy.
+        If the verdict on the draws fails (`diagnose` makes it); it names parameter, figure, remedy.
 
     Examples
     --------
@@ -170,7 +169,8 @@ def sample(
     True
     """
     tree = draw(model, Settings(seed=seed, **options), var_names=var_names, progress=progress)
-    _warn(diagnose(tree))
+    if not assured(tree):
+        _warn(diagnose(tree))
     return tree
 
 

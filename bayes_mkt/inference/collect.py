@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_mkt import seeds
+from bayes_mkt.inference.chunks import chunk_length
 from bayes_mkt.inference.diagnostics import MAX_RHAT, smallest_ess
 from bayes_mkt.inference.evaluate import BLOCK, completed, missing, room
 from bayes_mkt.inference.judged import judged
 from bayes_mkt.inference.programs import Compiled, compiling
-from bayes_mkt.inference.run import STATS, Chunk, chunk_length
+from bayes_mkt.inference.run import STATS, Chunk
 from bayes_mkt.inference.store import BATCH, Draws, Stored
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 MIN_DRAWS = 200
 MUCH = 5
+# Where a fourth of the draws, or fewer, are so many of each chain, and so many times what is wanted
+# of all chains, they say enough of all.
+EACH, PLENTY, FEWEST = 500, 4, 4
 POSITIONS = "sampled/positions"
 LOG_DENSITY = "log_density"
 
@@ -224,6 +228,7 @@ class Enough:
         self._settings, self._show = settings, show
         self.next_check = MIN_DRAWS
         self.expected = float(settings.draws or 2 * MIN_DRAWS)
+        self.seen: dict[str, float] = {}
         self._text = "warmup"
 
     def go_on_from(self, progress: Progress) -> None:
@@ -238,6 +243,12 @@ class Enough:
         share = (collected.warmup_done + collected.draws) / (warmup + self.expected)
         self._show.update(1.0 if done else min(share, 0.99), self._text)
         return done
+
+    def _step(self, collected: Collector) -> int:
+        """Return how many draws there are for each one that is looked at."""
+        every = collected.draws * self._settings.n_chains
+        step = int(min(collected.draws / EACH, every / (PLENTY * self._settings.target_ess)))
+        return step if step >= FEWEST else 1
 
     def _decide(self, collected: Collector) -> bool:
         n = collected.draws
@@ -255,12 +266,12 @@ class Enough:
             self._text = f"{collected.broken[0]} is not finite"
             return True
         wanted = self._settings.target_ess
-        ess, rhat = wanted, 1.0
-        if collected.much:
-            ess, rhat = _worst(collected.sampled())
-        if ess >= wanted and rhat <= MAX_RHAT:
-            ess, rhat = _worst(collected.judged())
+        step = self._step(collected)
+        ess, rhat = _look(collected, wanted, step)
+        if step > 1 and not (ess >= wanted and rhat <= MAX_RHAT):
+            ess, rhat = _look(collected, wanted, 1)
         self._text = f"ESS {ess:.0f} of {wanted:.0f}, R-hat {rhat:.3f}"
+        self.seen = {"seen_ess": round(ess, 1), "seen_rhat": round(rhat, 5)}
         if ess >= wanted and rhat <= MAX_RHAT:
             return True
         # R-hat squared is above one by about the number of chains over the effective draws.
@@ -271,9 +282,28 @@ class Enough:
         return False
 
 
-def _worst(blocks: Iterator[np.ndarray]) -> tuple[float, float]:
+def _look(collected: Collector, wanted: float, step: int) -> tuple[float, float]:
+    """Return the smallest ESS and the largest R-hat of every `step`-th draw.
+
+    The sampled vector is looked at first where that is less work, and alone where it isn't enough.
+    """
+    if collected.much:
+        ess, rhat = _worst(collected.sampled(), step)
+        if not (ess >= wanted and rhat <= MAX_RHAT):
+            return ess, rhat
+    return _worst(collected.judged(), step)
+
+
+def _worst(blocks: Iterator[np.ndarray], step: int) -> tuple[float, float]:
     """Return the smallest ESS and the largest R-hat of all columns that move."""
-    found = [smallest_ess(v) for v in blocks if not (v == v[:1, :1]).all()]
+    found = []
+    for block in blocks:
+        moving = (block != block[:1, :1]).any(axis=(0, 1))
+        some = block[:, ::step]
+        if (some == some[:1, :1]).all(axis=(0, 1))[moving].any():
+            return 0.0, np.inf  # something so rare that it takes all draws to see it
+        if moving.any():
+            found.append(smallest_ess(some))
     if not found:
         return 0.0, np.inf
     least, largest = zip(*found, strict=True)

@@ -170,12 +170,7 @@ def diagnose(draws: xr.DataTree) -> Diagnostics:
         # Chains agreed before they were weighted; resampled by one set of weights, they share it.
         table["rhat"] = xr.full_like(table["rhat"], np.nan)
     chains, length = values.shape[:2]
-    diverging = int(stats["diverging"].sum()) if "diverging" in stats else 0
-    bfmi = np.nan
-    if "energy" in stats and length > 3:
-        energy = stats["energy"].transpose("chain", "draw").to_numpy()
-        moved = energy.var(axis=1) > 0
-        bfmi = float(array_stats.bfmi(energy).min()) if moved.all() else 0.0
+    diverging, bfmi = _transitions(stats)
     findings = [
         *_value_findings(names, values, stuck),
         *_mixing_findings(table, chains, length),
@@ -186,6 +181,38 @@ def diagnose(draws: xr.DataTree) -> Diagnostics:
     findings += _run_findings(draws.attrs, findings, chains * length)
     findings.sort(key=lambda finding: not finding.failed)
     return Diagnostics(table, diverging, bfmi, chains * length, tuple(findings), importance)
+
+
+def assured(draws: xr.DataTree) -> bool:
+    """Return whether the verdict on draws is known to pass, from what their run saw at its end.
+
+    The run looks at some of the draws where there are plenty. All of them are worth more, and their
+    R-hat is smaller but for chance, for which half of what is allowed is left.
+
+    Parameters
+    ----------
+    draws
+        As `diagnose` takes them; attrs ``seen_ess``, ``seen_rhat``, without which nothing is known.
+    """
+    attrs, stats = draws.attrs, draws["sample_stats"].to_dataset()
+    if attrs.get("seen_ess", 0.0) < MIN_ESS or stats.sizes["chain"] < 2:
+        return False
+    if attrs["seen_rhat"] ** 2 - 1.0 > 0.5 * (MAX_RHAT**2 - 1.0) or "interrupted" in attrs:
+        return False
+    count = stats.sizes["chain"] * stats.sizes["draw"]
+    diverging, bfmi = _transitions(stats)
+    findings = _energy_findings(attrs, diverging, count, bfmi)
+    return not any(finding.failed for finding in findings)
+
+
+def _transitions(stats: xr.Dataset) -> tuple[int, float]:
+    """Return the number of divergences, and the smallest E-BFMI; NaN where there is no energy."""
+    diverging = int(stats["diverging"].sum()) if "diverging" in stats else 0
+    if "energy" not in stats or stats.sizes["draw"] <= 3:
+        return diverging, np.nan
+    energy = stats["energy"].transpose("chain", "draw").to_numpy()
+    moved = energy.var(axis=1) > 0
+    return diverging, float(array_stats.bfmi(energy).min()) if moved.all() else 0.0
 
 
 def _approximate(

@@ -205,16 +205,14 @@ def _ess(rows: np.ndarray) -> np.ndarray:
     """Return the effective sample size (parameter,), by Geyer's initial monotone sequence."""
     size, chains, draws = rows.shape
     means = rows.mean(axis=2)
-    # Zeros between the chains: products that reach into the next one count nothing.
-    centered = np.zeros((size, chains, draws + NEAR))
-    np.subtract(rows, means[:, :, None], out=centered[:, :, :draws])
+    centered = rows - means[:, :, None]
     between = means.var(axis=1, ddof=1) if chains > 1 else np.zeros(size)
     time, open_, sums = np.empty(size), np.arange(size), np.empty((size, 0))
     for most in (NEAREST, NEAR, draws):
         if most <= NEAR:
             sums = np.concatenate([sums, _near(centered, range(sums.shape[1], most))], axis=1)
         else:
-            sums = _everywhere(centered[:, :, :draws])
+            sums = _everywhere(centered)
         time[open_], known = _time(sums / (chains * draws), between, (chains, draws))
         if known.all():
             break
@@ -231,18 +229,21 @@ def _near(centered: np.ndarray, lags: range) -> np.ndarray:
     Parameters
     ----------
     centered
-        (parameter, chain, draw), each chain followed by `NEAR` zeros.
+        (parameter, chain, draw).
     lags
-        How much later; at most `NEAR`.
+        How much later.
     """
-    rows = centered.reshape(len(centered), -1)
-    length = rows.shape[1]
-    products = [np.vecdot(rows[:, lag:], rows[:, : length - lag]) for lag in lags]
+    draws = centered.shape[2]
+    # Chain by chain: of longer products BLAS makes threads, which then stand in the way.
+    products = [
+        np.vecdot(centered[:, :, lag:], centered[:, :, : max(draws - lag, 0)]).sum(axis=1)
+        for lag in lags
+    ]
     return np.stack(products, axis=1)
 
 
 def _everywhere(centered: np.ndarray) -> np.ndarray:
-    """Return all sums of `_near`, of draws without zeros, from power spectra."""
+    """Return all sums of `_near`, from power spectra."""
     draws = centered.shape[2]
     length = fft.next_fast_len(2 * draws, real=True)
     spectrum = fft.rfft(centered, n=length, axis=2)

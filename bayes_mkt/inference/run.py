@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bayes_mkt.inference import warmup as adaptation
 from bayes_mkt.inference.chance import chances
+from bayes_mkt.inference.chunks import CHUNK, FEW, chunk_length
 from bayes_mkt.inference.density import Density, gradient_of
 from bayes_mkt.inference.kernels import Info, Kernel
 from bayes_mkt.inference.lessons import Lessons
@@ -27,10 +28,7 @@ from bayes_mkt.inference.warmup import Tuning
 
 Array = jax.Array
 Loop = tuple[Any, Any, Array, Array, Array]
-CHUNK = 50
-# Few variables take less time than a look at them; with little data even a long chunk takes little.
-FEW, LONG_CHUNK, LONG_LESSON = 20, 400, 100
-LITTLE, LONGEST_CHUNK = 1000, 2400
+LONG_LESSON = 100
 REFUSED = 0.01
 # The usual 0.05, around ten times the step, suits acceptance averaged over a trajectory. At its end
 # it falls from one to nothing within a factor of two of the step, and the adaptation would swing.
@@ -99,14 +97,6 @@ class Chunk:
     def length(self) -> int:
         """Return the number of steps a chain took."""
         return int(self.positions.shape[1])
-
-
-def chunk_length(density: Density) -> int:
-    """Return the draws between two looks at a run, after warmup."""
-    if density.start.size > FEW:
-        return CHUNK
-    data = sum(np.size(leaf) for leaf in jax.tree.leaves(density.arguments))
-    return LONGEST_CHUNK if data <= LITTLE else LONG_CHUNK
 
 
 def run(

@@ -32,6 +32,7 @@ from bayes_mkt.inference.state import State
 from bayes_mkt.inference.store import Draws
 from bayes_mkt.inference.target import Target
 from bayes_mkt.inference.terms import unusable_terms
+from bayes_mkt.inference.threads import alone
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -48,6 +49,8 @@ KEPT = (
     "warmup",
     "warmup_seconds",
     "seconds",
+    "seen_ess",
+    "seen_rhat",
     "interrupted",
 )
 # Of the settings, what isn't said as it was given: draws are the same with and without a
@@ -208,7 +211,7 @@ def _sample(
 ) -> xr.DataTree:
     begun = time.perf_counter()
     limit = settings.draws or settings.max_draws
-    with reporter(progress) as show:
+    with reporter(progress) as show, alone():
         made = prepared(model, settings.collapse)
         posterior, density = made.target, made.density
         kernel, chains = KERNELS[settings.sampler], settings.n_chains

@@ -58,6 +58,7 @@ class Session:
             "warmup": self._warmup,
             "warmup_seconds": round(self._warmup_seconds, 3),
             "seconds": round(self._seconds(), 3),
+            **self._stop.seen,
         }
         return {**about, "interrupted": 1} if self.interrupted else about
 

@@ -1,24 +1,68 @@
-"""Threads for many passes over rows in NumPy, one a core."""
+"""Who may use the cores: our threads or linear algebra's own, not both at once."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from threading import Lock
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
-__all__ = ["CORES", "threads"]
+__all__ = ["CORES", "alone", "threads"]
 
 CORES = os.cpu_count() or 1
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return the libraries of linear algebra that are loaded: those of NumPy and SciPy."""
+    import scipy.linalg  # noqa: F401
+
+    return ThreadpoolController()
+
+
+class _Limit:
+    """The limit on threads of linear algebra: set by who comes first, lifted by who leaves last."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._limit = Lock(), 0, ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._limit.enter_context(_libraries().limit(limits=1, user_api="blas"))
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._limit.close()
+
+
+_LIMIT = _Limit()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep linear algebra within the thread that asks for it, in the whole process.
+
+    Its own threads would wait for each other longer than small products take, and go on waiting for
+    the next one on cores that others need.
+    """
+    _LIMIT.enter()
+    try:
+        yield
+    finally:
+        _LIMIT.leave()
+
+
 @contextmanager
 def threads() -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of threads in which linear algebra stays within the thread that asks for it.
-
-    Its own threads would wait for each other longer than small products take.
+    """Give a pool of threads, one a core, with linear algebra `alone` in each.
 
     Examples
     --------
@@ -26,5 +70,5 @@ def threads() -> Iterator[ThreadPoolExecutor]:
     ...     list(pool.map(abs, [-1, 2]))
     [1, 2]
     """
-    with threadpool_limits(1), ThreadPoolExecutor(CORES) as pool:
+    with alone(), ThreadPoolExecutor(CORES) as pool:
         yield pool

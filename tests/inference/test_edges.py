@@ -16,7 +16,7 @@ import xarray as xr
 from scipy import stats
 
 import bayes_mkt as bm
-from bayes_mkt.inference.run import LONGEST_CHUNK
+from bayes_mkt.inference.chunks import LONGEST_CHUNK
 
 NormalModel = Callable[..., pm.Model]
 

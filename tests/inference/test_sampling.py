@@ -12,7 +12,7 @@ import xarray as xr
 from scipy import stats
 
 import bayes_mkt as bm
-from bayes_mkt.inference.run import LONGEST_CHUNK
+from bayes_mkt.inference.chunks import LONGEST_CHUNK
 
 Mcse = Callable[[xr.DataArray], xr.DataArray]
 
