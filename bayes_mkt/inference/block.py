@@ -155,18 +155,18 @@ def constants(
     local_design = padded[rows[:, :, None], places[:, None, :]]
     hub_design = padded[rows][:, :, hubs]
     weight = np.append(omega**-2.0, 0.0)[rows]
-    values = Constants(
-        weight=weight,
-        log_omega=np.log(omega).sum(),
-        observed=np.append(y, 0.0)[rows],
-        local_design=jnp.asarray(local_design.transpose(0, 2, 1)),
-        hub_design=jnp.asarray(hub_design.transpose(2, 0, 1)),
-        local=np.einsum("kt,ktp,ktq->kpq", weight, local_design, local_design),
-        cross=np.einsum("kt,ktp,kth->kph", weight, local_design, hub_design),
-        hub=np.einsum("kt,kth,ktj->hj", weight, hub_design, hub_design),
-        unwhiten=jnp.asarray(unwhiten),
-    )
-    return Constants(*(jnp.asarray(v) for v in values))
+    values = {
+        "weight": weight,
+        "log_omega": np.log(omega).sum(),
+        "observed": np.append(y, 0.0)[rows],
+        "local_design": np.ascontiguousarray(local_design.transpose(0, 2, 1)),
+        "hub_design": np.ascontiguousarray(hub_design.transpose(2, 0, 1)),
+        "local": np.einsum("kt,ktp,ktq->kpq", weight, local_design, local_design),
+        "cross": np.einsum("kt,ktp,kth->kph", weight, local_design, hub_design),
+        "hub": np.einsum("kt,kth,ktj->hj", weight, hub_design, hub_design),
+        "unwhiten": unwhiten,
+    }
+    return Constants(**jax.device_put(values))
 
 
 @lru_cache(maxsize=64)

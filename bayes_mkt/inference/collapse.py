@@ -171,7 +171,7 @@ def _points(posterior: Target, theta: Layout, beta: Layout) -> list[tuple[Array,
         pair = []
         for layout in (theta, beta):
             center = layout.join(start)
-            pair.append(jnp.asarray(center + scale * rng.normal(size=center.size)))
+            pair.append(jax.device_put(center + scale * rng.normal(size=center.size)))
         points.append((pair[0], pair[1]))
     return points
 

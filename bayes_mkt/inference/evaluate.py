@@ -33,7 +33,7 @@ def log_densities(density: Density, points: np.ndarray) -> np.ndarray:
     for first in range(0, len(points), size):
         # The shape is fixed: a short last batch is filled up with the first points.
         rows = np.arange(first, first + size) % len(points)
-        values.append(np.asarray(compiled(jnp.asarray(points[rows]), density.arguments)))
+        values.append(np.asarray(compiled(points[rows], density.arguments)))
     return np.concatenate(values)[: len(points)]
 
 
@@ -75,7 +75,7 @@ def stored_values(
     for first in range(0, len(points), size):
         rows = np.arange(first, first + size) % len(points)
         noise = rng.normal(size=(size, missing(posterior, density)))
-        part = compiled(noise, jnp.asarray(points[rows]), density.arguments, data)
+        part = compiled(noise, points[rows], density.arguments, data)
         parts.append([np.asarray(value) for value in part])
     columns = [np.concatenate(column)[: len(points)] for column in zip(*parts, strict=True)]
     return {

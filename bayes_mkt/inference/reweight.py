@@ -31,7 +31,7 @@ from bayes_mkt.inference.prepared import marginal
 from bayes_mkt.inference.psis import Importance, effective_size, resampled, smoothed
 from bayes_mkt.inference.start import blocks_near
 from bayes_mkt.inference.state import State
-from bayes_mkt.inference.warmup import MAX_DENSE, MAX_REACH, Tuning, learn
+from bayes_mkt.inference.warmup import LEAST_REACH, MAX_DENSE, MAX_REACH, Tuning, learn
 
 if TYPE_CHECKING:
     from bayes_mkt.inference.sampling import Settings, Start
@@ -222,7 +222,7 @@ def start_from(draws: xr.DataTree, seed: int) -> Start:
 def _pace(statistics: xr.Dataset) -> tuple[float, float]:
     """Return step size and reach of a run of Hamiltonian Monte Carlo, or those to begin with."""
     if not {"step_size", "n_steps"} <= set(statistics):
-        return 0.1, 1.0
+        return 0.1, LEAST_REACH
     step = float(statistics["step_size"].max())
     reach = float(statistics["n_steps"].max()) * step / np.pi
-    return step, float(np.clip(reach, 1.0, MAX_REACH))
+    return step, float(np.clip(reach, LEAST_REACH, MAX_REACH))

@@ -8,7 +8,6 @@ from functools import cache, cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pymc as pm
 import pytensor
@@ -20,6 +19,7 @@ from bayes_mkt.errors import SpecError
 from bayes_mkt.inference.block import LinearModel
 from bayes_mkt.inference.density import Density, Layout
 from bayes_mkt.inference.groups import group_graphs
+from bayes_mkt.inference.initial import initial_point
 from bayes_mkt.inference.jaxify import UNTRACED, Compiled, function_of, functions_of, open_data
 from bayes_mkt.inference.layout import flat_draws
 from bayes_mkt.inference.linear import candidates, likelihood_of, linear_graphs
@@ -67,7 +67,7 @@ class Target:
     @property
     def arguments(self) -> tuple[Array, ...]:
         """Return the data in the order in which the compiled functions take them."""
-        return tuple(jnp.asarray(value) for value in self.data.values())
+        return tuple(jax.device_put(value) for value in self.data.values())
 
     def with_data(self, values: Mapping[str, np.ndarray]) -> Target:
         """Return the same target with other data; equal shapes cost no compilation."""
@@ -170,7 +170,7 @@ class Target:
         """
         function, variables, data = _forward(self, layout)
         given = [flat_draws(posterior, name) for name in variables], [self.data[n] for n in data]
-        draws, known = jax.tree.map(jnp.asarray, given)
+        draws, known = jax.device_put(given)
         parts = compiling(_batched(function), draws, known).result()(draws, known)
         return np.concatenate([np.asarray(p).reshape(len(p), -1) for p in parts], axis=1)
 
@@ -212,7 +212,7 @@ class Target:
         function = given(self, tuple(names), tuple(held))
         inputs = [flat_draws(posterior, name) for name in held]
         sets = [self.with_data(values).arguments for values in data]
-        first = [jnp.asarray(x[0]) for x in inputs]
+        first = [jax.device_put(x[0]) for x in inputs]
         shapes = jax.eval_shape(function, first, sets[0])
         size = sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in shapes) * len(sets)
         total = inputs[0].shape[0]
@@ -222,7 +222,7 @@ class Target:
             where = slice(start, min(start + batch, total))
             # A short last batch would compile anew: it is filled up with the first draws.
             rows = np.arange(start, start + batch) % total
-            part = [jnp.asarray(x[rows]) for x in inputs]
+            part = [jax.device_put(x[rows]) for x in inputs]
             count = where.stop - where.start
             results = [
                 {n: np.asarray(v)[:count] for n, v in zip(names, run(part, d), strict=True)}
@@ -335,7 +335,7 @@ def target(model: pm.Model) -> Target:
             f"Discrete variables can't be sampled by gradients: {', '.join(discrete)}. "
             "Sum them out of the likelihood (a mixture), or use sampler='pymc'."
         )
-    start = model.initial_point(random_seed=0)
+    start = initial_point(model)
     names = tuple(v.name for v in model.value_vars)
     layout = Layout(names, tuple(np.shape(start[name]) for name in names))
     return Target(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayes_mkt.inference.initial import initial_point
+
 if TYPE_CHECKING:
     import pymc as pm
 
@@ -26,7 +28,7 @@ def unusable_terms(model: pm.Model) -> list[str]:
         For each prior, likelihood or potential that isn't finite: its name, the value, where it
         stands and what was observed there.
     """
-    point = model.initial_point(random_seed=0)
+    point = initial_point(model)
     found = []
     for factor in (*model.basic_RVs, *model.potentials):
         kind = "likelihood" if factor in model.observed_RVs else "prior"
