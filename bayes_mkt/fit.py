@@ -136,10 +136,10 @@ def sample(
     -------
     DataTree
         Groups `posterior` (dims ``chain, draw, ...``), `sample_stats`, `observed_data`,
-        `constant_data`; attrs hold seed, settings, seconds (`warmup_seconds` of them up to the
-        first draw that is kept), gradients evaluated, names of the free variables and versions;
-        `sampled`, the unconstrained variables that aren't integrated out, has `log_density`.
-        Variables too large for memory are lazy: read from Zarr files when they are looked at.
+        `constant_data`; attrs hold seed, settings, versions, seconds (`warmup_seconds` of them
+        until draws are kept), gradients, names of the free variables and of those that are
+        `sampled`, whose `log_density` is among the statistics, and `seen_ess`, `seen_rhat` of a
+        part of many draws if that ended the run. Variables too large for memory are lazy.
 
     Raises
     ------

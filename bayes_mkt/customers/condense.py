@@ -20,12 +20,12 @@ import pytensor
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from scipy import linalg, optimize
-from threadpoolctl import threadpool_limits
 
 from bayes_mkt import seeds
 from bayes_mkt.customers.history import CustomerHistory
 from bayes_mkt.customers.states import Rows, filled
 from bayes_mkt.errors import SpecError
+from bayes_mkt.inference.threads import alone
 
 __all__ = ["Evaluate", "check_condense", "condensed", "condensed_once", "counted_rows", "evaluator"]
 
@@ -75,8 +75,7 @@ def condensed_once(
     kept: dict[tuple[type, float], tuple[Rows, Array]] = vars(history).setdefault("_condensed", {})
     key = model, error
     if key not in kept:
-        # Threads of the linear algebra wait for each other longer than its small sums take.
-        with threadpool_limits(1):
+        with alone():
             kept[key] = condensed(rows, evaluate, start, error)
     return kept[key]
 

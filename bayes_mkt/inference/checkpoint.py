@@ -25,7 +25,7 @@ from bayes_mkt.inference.warmup import Tuning
 
 ABOUT, STATE = "about.json", "state.npz"
 FRESH = ".new"
-FORMAT = 4
+FORMAT = 5
 CLASSES = {kind.__name__: kind for kind in (State, Tuning, Dense, AlongAxes, InBlocks)}
 TOLERANCE = 1e-6
 

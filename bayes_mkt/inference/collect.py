@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 MIN_DRAWS = 200
 MUCH = 5
 # Where a fourth of the draws, or fewer, are so many of each chain, and so many times what is wanted
-# of all chains, they say enough of all.
+# of all chains, they are looked at first. They say enough of all if their ESS exceeds what is
+# wanted by so much, and their R-hat one by so much less than it may: in ESS and R-hat of all draws
+# there is chance as well.
 EACH, PLENTY, FEWEST = 500, 4, 4
+MORE, LESS = 1.25, 0.5
 POSITIONS = "sampled/positions"
 LOG_DENSITY = "log_density"
 
@@ -228,6 +231,7 @@ class Enough:
         self._settings, self._show = settings, show
         self.next_check = MIN_DRAWS
         self.expected = float(settings.draws or 2 * MIN_DRAWS)
+        # What a part of the draws showed, where that was enough.
         self.seen: dict[str, float] = {}
         self._text = "warmup"
 
@@ -267,11 +271,14 @@ class Enough:
             return True
         wanted = self._settings.target_ess
         step = self._step(collected)
-        ess, rhat = _look(collected, wanted, step)
-        if step > 1 and not (ess >= wanted and rhat <= MAX_RHAT):
-            ess, rhat = _look(collected, wanted, 1)
+        if step > 1:
+            ess, rhat = _look(collected, wanted, step)
+            self._text = f"ESS {ess:.0f} of {wanted:.0f}, R-hat {rhat:.3f}"
+            if ess >= MORE * wanted and rhat**2 - 1.0 <= LESS * (MAX_RHAT**2 - 1.0):
+                self.seen = {"seen_ess": ess, "seen_rhat": rhat}
+                return True
+        ess, rhat = _look(collected, wanted, 1)
         self._text = f"ESS {ess:.0f} of {wanted:.0f}, R-hat {rhat:.3f}"
-        self.seen = {"seen_ess": round(ess, 1), "seen_rhat": round(rhat, 5)}
         if ess >= wanted and rhat <= MAX_RHAT:
             return True
         # R-hat squared is above one by about the number of chains over the effective draws.

@@ -51,7 +51,7 @@ _KNOWN: dict[bytes, Figures] = {}
 def figures(values: np.ndarray) -> Figures:
     """Return the figures of draws (chain, draw, parameter), finite and not constant.
 
-    The latest are remembered: what ends a run is what its verdict is made of.
+    The latest are remembered: what ends a run is mostly what its verdict is made of.
 
     Raises
     ------

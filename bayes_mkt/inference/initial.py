@@ -13,9 +13,9 @@ from pytensor.tensor.random.type import RandomType
 
 
 def initial_point(model: pm.Model) -> dict[str, np.ndarray]:
-    """Return ``model.initial_point(random_seed=0)``, by value variable, without compiling anything.
+    """Return ``model.initial_point(random_seed=0)``, by value variable.
 
-    PyMC compiles a function of the values; evaluated once, as they stand, they take a fraction of
+    PyMC compiles a function of the values; evaluated once, node by node, they take a fraction of
     that. Where a value is random, PyMC's own function draws it.
     """
     graphs = make_initial_point_expression(

@@ -18,6 +18,7 @@ from bayes_mkt.inference.programs import quick_compilation
 from bayes_mkt.inference.quantiles import Quantiles, transformed
 from bayes_mkt.inference.skew import straightened
 from bayes_mkt.inference.target import Target, target
+from bayes_mkt.inference.threads import alone
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -44,7 +45,8 @@ class Prepared:
     @cached_property
     def density(self) -> Density:
         """Return the marginal density in the coordinates in which it is sampled."""
-        return _formed(self.target, self.marginal)
+        with alone():
+            return _formed(self.target, self.marginal)
 
 
 # By the model's identity, which the target holds on to, and all that it was made from.
@@ -71,7 +73,8 @@ def prepared(model: pm.Model, collapsing: Collapsing = "auto") -> Prepared:
         _LATEST.move_to_end(key)
         return _LATEST[key]
     posterior = target(model)
-    inner = marginal(posterior, collapsing)
+    with alone():  # so that no digit depends on who asks first
+        inner = marginal(posterior, collapsing)
     _LATEST[key] = found = Prepared(posterior, inner)
     while len(_LATEST) > KEPT:
         _LATEST.popitem(last=False)

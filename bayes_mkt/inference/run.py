@@ -214,7 +214,7 @@ def _orders(state: State, adapt: bool, count: int) -> Orders:
     longest = state.tuning.longest
     if adapt:
         # Before the scale is known long trajectories are wasted: they are allowed bit by bit.
-        longest = min(longest, float(FIRST_LENGTH << (state.done // CHUNK)))
+        longest = float(min(longest, FIRST_LENGTH << (state.done // CHUNK)))
     tuning = state.tuning
     return Orders(
         metric=tuning.metric,

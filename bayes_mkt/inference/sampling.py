@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.metadata import version
@@ -26,6 +27,7 @@ from bayes_mkt.inference.programs import make_room
 from bayes_mkt.inference.progress import reporter
 from bayes_mkt.inference.psis import MARKS
 from bayes_mkt.inference.run import prepare_run, run
+from bayes_mkt.inference.runtime import chain_mesh
 from bayes_mkt.inference.session import Session, about_run
 from bayes_mkt.inference.start import begin
 from bayes_mkt.inference.state import State
@@ -211,7 +213,9 @@ def _sample(
 ) -> xr.DataTree:
     begun = time.perf_counter()
     limit = settings.draws or settings.max_draws
-    with reporter(progress) as show, alone():
+    # Where chains have the cores, threads of linear algebra would stand in their way.
+    crowded = chain_mesh(settings.n_chains).size > 1
+    with reporter(progress) as show, alone() if crowded else nullcontext():
         made = prepared(model, settings.collapse)
         posterior, density = made.target, made.density
         kernel, chains = KERNELS[settings.sampler], settings.n_chains

@@ -37,7 +37,7 @@ def tail_shapes(values: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndar
         draws = values[:, :, i]
         side = "right" if above[i] >= below[i] else "left"
         extreme = draws.max() if side == "right" else draws.min()
-        if (draws == extreme).sum() < 3 * np.sqrt(draws.size):  # else it is a lump and no tail
+        if (draws == extreme).sum() < int(3 * np.sqrt(draws.size)):  # else a lump, and no tail
             shapes[i] = array_stats.pareto_khat(
                 draws, chain_axis=0, draw_axis=1, r_eff=1.0, tail=side
             )

@@ -74,7 +74,9 @@ class Target:
         unknown = sorted(set(values) - set(self.data))
         if unknown:
             raise SpecError(f"The model has no data named {unknown}; it has {sorted(self.data)}.")
-        return replace(self, data={k: np.asarray(values.get(k, v)) for k, v in self.data.items()})
+        # Copies: what is placed on a device may be the array itself, which its owner may change.
+        own = {name: np.array(value) for name, value in values.items()}
+        return replace(self, data={**self.data, **own})
 
     def density(self) -> Density:
         """Return what a sampler needs: the target itself, with nothing taken out."""

@@ -185,14 +185,30 @@ def _scale(metric: Metric, draws: np.ndarray) -> Metric | None:
     count = chains * length
     # Draws are autocorrelated: about one in five counts.
     weight = count / (count + 5.0 * size)
-    learnt: list[tuple[float, np.ndarray]] = []
-    for root in (np.eye(size), np.asarray(metric.root)):
-        inside = solve_triangular(root, flat.T, lower=True)
-        correlation = np.atleast_2d(np.corrcoef(inside))
-        shrunk = weight * correlation + (1.0 - weight) * np.eye(size)
-        scale = inside.std(axis=1)[:, None] * np.linalg.cholesky(shrunk)
-        learnt.append((float(np.sum(correlation**2)), root @ scale))
-    return Dense(min(learnt, key=lambda found: found[0])[1])
+    centered, root = (flat - flat.mean(axis=0)).T, np.asarray(metric.root)
+    found = [_shrunk(centered, weight)]
+    inside = solve_triangular(root, centered, lower=True)
+    spread = inside.std(axis=1)
+    if np.isfinite(spread).all() and (spread > 0).all():
+        correlated, scale = _shrunk(inside, weight)
+        found.append((correlated, root @ scale))
+    return Dense(min(found, key=lambda one: one[0])[1])
+
+
+def _shrunk(draws: np.ndarray, weight: float) -> tuple[float, np.ndarray]:
+    """Return how correlated variables are, and the root of their covariance with that shrunk.
+
+    Parameters
+    ----------
+    draws
+        (size, draw).
+    weight
+        Of the correlations found, the rest being that of none.
+    """
+    correlation = np.atleast_2d(np.corrcoef(draws))
+    shrunk = weight * correlation + (1.0 - weight) * np.eye(len(draws))
+    root = draws.std(axis=1)[:, None] * np.linalg.cholesky(shrunk)
+    return float(np.sum(correlation**2)), root
 
 
 def _autocorrelation(draws: np.ndarray) -> float:

@@ -192,6 +192,18 @@ def test_changed_data_of_a_model_are_seen_by_the_next_target() -> None:
     assert not np.array_equal(before.data["x"], np.arange(6.0))
 
 
+def test_other_data_are_those_that_were_given_whatever_becomes_of_them() -> None:
+    room = np.zeros(6 * 8 + 64, dtype=np.uint8)
+    first = -room.ctypes.data % 64  # JAX takes what is aligned so as it lies
+    rows = room[first : first + 48].view(np.float64)
+    rows[:] = np.arange(6.0)
+    changed = target(regression(1)).with_data({"x": rows})
+    argument = changed.arguments[0]
+    rows += 1.0
+    np.testing.assert_array_equal(argument, np.arange(6.0))
+    np.testing.assert_array_equal(changed.arguments[0], np.arange(6.0))
+
+
 def test_unknown_data_are_refused() -> None:
     posterior = target(regression(1))
     with pytest.raises(bm.SpecError, match=r"no data named \['price'\].*'x', 'y_data'"):

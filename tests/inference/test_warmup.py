@@ -147,6 +147,24 @@ def test_a_metric_that_misleads_is_not_followed() -> None:
     assert misfit(_scale(Dense(wrong), draws), root) < 1.5
 
 
+def test_a_metric_of_many_variables_does_not_wander_off_with_chance() -> None:
+    size, metric = 180, Dense(np.eye(180))
+    misfits = []
+    for lesson in range(1, 6):
+        draws = np.random.default_rng(lesson).standard_normal((CHAINS, 25 * lesson, size))
+        metric = _scale(metric, draws)
+        misfits.append(misfit(metric, np.eye(size)))
+    assert max(misfits) < 2.6
+    assert misfits[-1] < misfits[0] + 0.5
+
+
+def test_a_metric_in_which_draws_do_not_move_is_left() -> None:
+    draws, _ = tied(0.5, 50)
+    lost = Dense(np.diag(np.r_[np.full(5, 1.0), 1e300]))
+    found = _scale(lost, 1e-30 * draws)
+    assert np.isfinite(found.root).all()
+
+
 @pytest.mark.parametrize("longest", [1.0, 2.7, 60.0])
 def test_trajectories_are_as_long_as_from_half_of_the_longest_to_all(longest: float) -> None:
     kernel, key = kernels.hmc(), jax.random.key(1)
