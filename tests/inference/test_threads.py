@@ -15,6 +15,8 @@ from bayes_mkt.inference import threads
 def several() -> Iterator[None]:
     """Two threads for linear algebra, wherever the test runs."""
     with threadpool_limits(2, user_api="blas"):
+        if numbers() != {2}:
+            pytest.skip("linear algebra here has no threads that can be limited")
         yield
 
 
