@@ -15,9 +15,9 @@ CAUTIOUS = 0.05
 LEAST_FACTOR = 0.05
 # Of the longest trajectory. On a standard normal a trajectory of time t leaves a correlation of
 # cos t in a variable and of cos^2 t in its square: times spread about the quarter period leave less
-# of both, for fewer gradients, than times from nothing to the half period. These are spread by a
-# factor of two so that what moves twice or three times as fast as the rest isn't always brought
-# back to where it was.
+# of both, for fewer gradients, than times from nothing to the half period. They are spread by a
+# factor of two so that nothing that moves faster is always brought back to where it was: at worst,
+# 1.5 times as fast, a correlation of 0.72 is left in its square.
 SHORTEST = 0.5
 
 
@@ -32,7 +32,7 @@ def chances(
     """Return leapfrog steps (step,), and for each step of each chain its noise and its caution.
 
     One number of leapfrog steps for all chains, so that none waits for another's: uniform from
-    `SHORTEST` of the longest to the longest, to the next whole number.
+    `SHORTEST` of the longest to the longest, to the nearest whole number, at least 1.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """Effective sample sizes and R-hat of many parameters at once.
 
 The estimators are those of Vehtari et al. (2021), as ArviZ computes them parameter by parameter;
-here each batch of parameters is ranked once and its autocovariances come from one transform.
+here a batch of parameters is ranked at once, and its first autocovariances are products, which
+suffice where chains mix well; else all of them come from one transform.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ CORES = os.cpu_count() or 1
 @cache
 def _libraries() -> ThreadpoolController:
     """Return the libraries of linear algebra that are loaded: those of NumPy and SciPy."""
-    import scipy.linalg  # noqa: F401
+    import scipy.linalg  # noqa: F401  # what isn't loaded isn't found
 
     return ThreadpoolController()
 

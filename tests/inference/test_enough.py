@@ -80,18 +80,18 @@ def test_all_draws_are_looked_at_where_a_part_does_not_do(
 
 
 @pytest.mark.parametrize(
-    ("part", "looks", "ends"),
+    ("part", "looks"),
     [
-        ((500.0, 1.0049), 1, True),
-        ((499.0, 1.0), 2, True),  # 400 are wanted; of all draws they might be 399
-        ((9e9, 1.0051), 2, True),
-        ((np.nan, 1.0), 2, True),
-        ((9e9, np.nan), 2, True),
-        ((0.0, np.inf), 2, True),
+        ((500.0, 1.0049), 1),
+        ((499.0, 1.0), 2),  # 400 are wanted; of all draws they might be 399
+        ((9e9, 1.0051), 2),
+        ((np.nan, 1.0), 2),
+        ((9e9, np.nan), 2),
+        ((0.0, np.inf), 2),
     ],
 )
 def test_a_part_is_enough_by_a_margin(
-    part: tuple[float, float], looks: int, ends: bool, monkeypatch: pytest.MonkeyPatch
+    part: tuple[float, float], looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
 
@@ -101,7 +101,7 @@ def test_a_part_is_enough_by_a_margin(
 
     monkeypatch.setattr(collect, "smallest_ess", look)
     done, figures = asked(noise(), target_ess=400)
-    assert done == ends
+    assert done
     assert len(seen) == looks
     expected = {"seen_ess": part[0], "seen_rhat": part[1]} if looks == 1 else {}
     assert figures == expected

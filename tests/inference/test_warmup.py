@@ -184,5 +184,6 @@ def test_a_standard_normal_is_forgotten_with_its_square() -> None:
     # Exact trajectories leave a correlation of cos t, and of cos^2 t in squares.
     assert -0.5 < np.cos(time).mean() < 0.0
     assert (np.cos(time) ** 2).mean() < 0.3
-    # What moves twice as fast isn't brought back either.
-    assert (np.cos(2.0 * time) ** 2).mean() < 0.6
+    # What moves faster isn't always brought back either: this is the worst.
+    faster = np.linspace(1.0, 6.0, 200)[:, None]
+    assert 0.7 < (np.cos(faster * time) ** 2).mean(axis=1).max() < 0.74
