@@ -12,6 +12,7 @@ import xarray as xr
 from bayes_mkt.errors import ConvergenceWarning, SpecError
 from bayes_mkt.fit import Corrected, Data, Fit, Options
 from bayes_mkt.inference.diagnostics import Diagnostics, diagnose
+from bayes_mkt.inference.evaluate import prepare_stored_values
 from bayes_mkt.inference.prepared import prepared
 from bayes_mkt.inference.reweight import reweighted, start_from
 from bayes_mkt.inference.sampling import KERNELS, Settings, described, draw
@@ -92,13 +93,18 @@ def refit(
         )
     begun = time.perf_counter()
     model = fit.spec.build(data)
-    posterior = prepared(model, settings.collapse).target
-    _check_parameters(fit.target, posterior)
+    made = prepared(model, settings.collapse)
+    made.begin()
+    posterior = made.target
     stored = [v.name for v in (*model.free_RVs, *model.deterministics)]
     names = [name for name in stored if name not in fit.spec.on_demand]
+    again = reweight and fit.diagnostics.ok and _sampled(fit)
+    if again:
+        prepare_stored_values(posterior, names)
+    _check_parameters(fit.target, posterior)
     importance, tree = None, None
     found = None
-    if reweight and fit.diagnostics.ok and _sampled(fit):
+    if again:
         importance, tree = reweighted(fit.draws, fit.target, posterior, settings, names)
     if tree is not None:
         tree = _corrected(fit, data, tree, settings)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -176,7 +176,7 @@ def collapsed_density(
     """Return ``(theta, (data, constants)) -> log p(y, theta)``; one object for equal arguments."""
 
     def log_density(theta: Array, arguments: tuple[Data, Constants]) -> Array:
-        form, constant = quadratic(model, structure, theta, arguments)
+        form, constant = quadratic(model, structure)(theta, arguments)
         return constant + arrow.log_integral(form)
 
     return log_density
@@ -190,7 +190,7 @@ def block_draw(
 
     def draw(noise: Array, theta: Array, arguments: tuple[Data, Constants]) -> Array:
         data, fixed = arguments
-        form, _ = quadratic(model, structure, theta, arguments)
+        form, _ = quadratic(model, structure)(theta, arguments)
         shape = structure.arrow
         local, hub = arrow.draw(form, shape.local(noise), shape.hub(noise))
         steps = model.prior_sd(theta, data) * shape.join(local, hub)
@@ -201,7 +201,19 @@ def block_draw(
     return draw
 
 
+@lru_cache(maxsize=64)
 def quadratic(
+    model: LinearModel, structure: Structure
+) -> Callable[[Array, tuple[Data, Constants]], tuple[arrow.Quadratic, Array]]:
+    """Return ``(theta, (data, constants)) -> Q and v, log-density at e = 0``.
+
+    The density is without the block's own prior. Jitted, so that programs which need it for
+    several ends trace it once.
+    """
+    return jax.jit(partial(_quadratic, model, structure))
+
+
+def _quadratic(
     model: LinearModel, structure: Structure, theta: Array, arguments: tuple[Data, Constants]
 ) -> tuple[arrow.Quadratic, Array]:
     """Return Q and v given theta, and the log-density at e = 0, without the block's own prior."""

@@ -8,6 +8,7 @@ are the whole model: one that only seems linear is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +30,7 @@ from bayes_mkt.inference.block import (
     constants,
 )
 from bayes_mkt.inference.density import Density, Layout
+from bayes_mkt.inference.programs import ONCE, Compiled, compiling
 
 if TYPE_CHECKING:
     from bayes_mkt.inference.target import Target
@@ -101,9 +103,7 @@ def collapse(
         If one of `names` doesn't qualify; says why.
     """
     wanted = None if names is None else set(names)
-    excluded = set(exclude)
-    if wanted is not None:
-        excluded |= {rv.name for rv in posterior.model.free_RVs} - wanted
+    excluded = _excluded(posterior, wanted, exclude)
     found = posterior.linear(excluded)
     while found is not None:
         model, theta, beta = found
@@ -152,6 +152,23 @@ def collapse(
     )
 
 
+def prepare_collapse(posterior: Target, names: Collection[str] | None = None) -> None:
+    """Begin to compile what `collapse` looks at the model by, while something else is done."""
+    found = posterior.linear(_excluded(posterior, names))
+    if found is not None:
+        model, theta, beta = found
+        _looked_at(model, _points(posterior, theta, beta)[0], posterior.arguments)
+
+
+def _excluded(
+    posterior: Target, wanted: Collection[str] | None, exclude: Collection[str] = ()
+) -> set[str]:
+    """Return the free variables that may not be in the block."""
+    if wanted is None:
+        return set(exclude)
+    return set(exclude) | ({rv.name for rv in posterior.model.free_RVs} - set(wanted))
+
+
 def _require_none(wanted: set[str] | None) -> None:
     """Raise if variables were asked for by name."""
     if wanted is not None:
@@ -176,8 +193,13 @@ def _points(posterior: Target, theta: Layout, beta: Layout) -> list[tuple[Array,
     return points
 
 
+def _looked_at(model: LinearModel, point: tuple[Array, Array], data: Data) -> Future[Compiled]:
+    """Return the program ``(theta, b, data) -> Look``; begin to compile it."""
+    return compiling(_look(model), *point, data, level=ONCE)
+
+
 @lru_cache(maxsize=64)
-def _looked_at(model: LinearModel) -> Callable[..., Look]:
+def _look(model: LinearModel) -> Callable[..., Look]:
     """Return ``(theta, b, data) -> Look``."""
 
     def look(theta: Array, b: Array, data: Data) -> Look:
@@ -204,7 +226,7 @@ def _looks(
 
     A is large: the first point's stands for the others', once they are compared.
     """
-    look = _looked_at(model)
+    look = _looked_at(model, points[0], data).result()
     looks: list[Look] = []
     bent: set[str] = set()
     for point in points:

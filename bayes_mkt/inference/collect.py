@@ -14,7 +14,7 @@ import numpy as np
 from bayes_mkt import seeds
 from bayes_mkt.inference.chunks import chunk_length
 from bayes_mkt.inference.diagnostics import MAX_RHAT, smallest_ess
-from bayes_mkt.inference.evaluate import BLOCK, completed, missing, room
+from bayes_mkt.inference.evaluate import BLOCK, missing, room
 from bayes_mkt.inference.judged import judged
 from bayes_mkt.inference.programs import Compiled, compiling
 from bayes_mkt.inference.run import STATS, Chunk
@@ -214,11 +214,11 @@ def _stored(
 
     ``(noise, x (chain, draw, size), arguments, data) -> stored variables, log volume``.
     """
-    values = completed(constrain, complete)
 
     def one(noise: jax.Array, x: jax.Array, arguments: Any, data: Any) -> list[jax.Array]:
+        vector = x if complete is None else complete(noise, x, arguments)
         log_volume = jnp.zeros(()) if volume is None else volume(x, arguments)
-        return [*values(noise, x, arguments, data), log_volume]
+        return [*constrain(vector, data), log_volume]
 
     over_draws = jax.vmap(one, (0, 0, None, None))
     return jax.jit(jax.vmap(over_draws, (0, 0, None, None)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -29,11 +29,8 @@ MEMORY = 2**28
 def log_densities(density: Density, points: np.ndarray) -> np.ndarray:
     """Return the log-density (draw,) at points (draw, size)."""
     compiled = prepare_log_densities(density).result()
-    values, size = [], _batch(density.arguments)
-    for first in range(0, len(points), size):
-        # The shape is fixed: a short last batch is filled up with the first points.
-        rows = np.arange(first, first + size) % len(points)
-        values.append(np.asarray(compiled(points[rows], density.arguments)))
+    batches = _batches(len(points), _batch(density.arguments))
+    values = [np.asarray(compiled(points[rows], density.arguments)) for rows in batches]
     return np.concatenate(values)[: len(points)]
 
 
@@ -43,15 +40,13 @@ def prepare_log_densities(density: Density) -> Future[Compiled]:
     return compiling(_over(density.log_density, (0, None)), batch, density.arguments)
 
 
-def stored_values(
-    posterior: Target,
-    density: Density,
-    names: Sequence[str],
-    seed: int,
-    points: np.ndarray,
-    shape: tuple[int, int],
-) -> dict[str, np.ndarray]:
-    """Return variables of the model, each (chain, draw, ...), with an exact draw of the block.
+def completed_points(
+    posterior: Target, density: Density, seed: int, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log-density at points, and the model's vectors with an exact draw of the block.
+
+    One program does both, for both need the block's quadratic form, and to compile that takes
+    longer than to evaluate it at a few thousand points.
 
     Parameters
     ----------
@@ -59,41 +54,72 @@ def stored_values(
         The model's target.
     density
         What `points` are points of.
-    names
-        Free variables and deterministics.
     seed
         Of what is drawn back.
     points
-        (chain * draw, size).
+        (draw, size).
+
+    Returns
+    -------
+    log_density, vectors
+        (draw,), and (draw, size of the model's vector).
+    """
+    compiled = prepare_completed_points(posterior, density).result()
+    size, rng, parts = _batch(density.arguments), seeds.generator(seed, BLOCK), []
+    for rows in _batches(len(points), size):
+        noise = rng.normal(size=(size, missing(posterior, density)))
+        parts.append([np.asarray(v) for v in compiled(noise, points[rows], density.arguments)])
+    values, vectors = (np.concatenate(part)[: len(points)] for part in zip(*parts, strict=True))
+    return values, vectors
+
+
+def prepare_completed_points(posterior: Target, density: Density) -> Future[Compiled]:
+    """Begin to compile what `completed_points` needs, while something else is done."""
+    size = _batch(density.arguments)
+    noise = jax.ShapeDtypeStruct((size, missing(posterior, density)), jnp.float64)
+    batch = jax.ShapeDtypeStruct((size, density.layout.size), jnp.float64)
+    function = _valued(density.log_density, density.complete)
+    return compiling(_over(function, (0, 0, None)), noise, batch, density.arguments)
+
+
+def stored_values(
+    posterior: Target, names: Sequence[str], vectors: np.ndarray, shape: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Return variables of the model, each (chain, draw, ...).
+
+    Parameters
+    ----------
+    posterior
+        The model's target.
+    names
+        Free variables and deterministics.
+    vectors
+        Points of the model's vector (chain * draw, size).
     shape
         Chains and draws.
     """
-    compiled = prepare_stored_values(posterior, density, names).result()
+    compiled = prepare_stored_values(posterior, names).result()
     data = posterior.arguments
-    parts, size = [], _batch(density.arguments, data)
-    rng = seeds.generator(seed, BLOCK)
-    for first in range(0, len(points), size):
-        rows = np.arange(first, first + size) % len(points)
-        noise = rng.normal(size=(size, missing(posterior, density)))
-        part = compiled(noise, points[rows], density.arguments, data)
-        parts.append([np.asarray(value) for value in part])
-    columns = [np.concatenate(column)[: len(points)] for column in zip(*parts, strict=True)]
+    batches = _batches(len(vectors), _batch(data))
+    parts = [[np.asarray(v) for v in compiled(vectors[rows], data)] for rows in batches]
+    columns = [np.concatenate(column)[: len(vectors)] for column in zip(*parts, strict=True)]
     return {
         name: column.reshape(*shape, *column.shape[1:])
         for name, column in zip(names, columns, strict=True)
     }
 
 
-def prepare_stored_values(
-    posterior: Target, density: Density, names: Sequence[str]
-) -> Future[Compiled]:
+def prepare_stored_values(posterior: Target, names: Sequence[str]) -> Future[Compiled]:
     """Begin to compile what `stored_values` needs, while something else is done."""
-    function = completed(posterior.constrain(names), density.complete)
-    size = _batch(density.arguments, posterior.arguments)
-    noise = jax.ShapeDtypeStruct((size, missing(posterior, density)), jnp.float64)
-    batch = jax.ShapeDtypeStruct((size, density.layout.size), jnp.float64)
-    inputs = (noise, batch, density.arguments, posterior.arguments)
-    return compiling(_over(function, (0, 0, None, None)), *inputs)
+    data = posterior.arguments
+    batch = jax.ShapeDtypeStruct((_batch(data), posterior.layout.size), jnp.float64)
+    return compiling(_over(posterior.constrain(names), (0, None)), batch, data)
+
+
+def _batches(count: int, size: int) -> Iterator[np.ndarray]:
+    """Yield the places of each batch; a short last one is filled up with the first points."""
+    for first in range(0, count, size):
+        yield np.arange(first, first + size) % count
 
 
 def missing(posterior: Target, density: Density) -> int:
@@ -112,13 +138,14 @@ def _batch(*arguments: Any) -> int:
 
 
 @lru_cache(maxsize=64)
-def completed(
-    constrain: Callable[..., list[jax.Array]], complete: Callable[..., jax.Array] | None
-) -> Callable[..., list[jax.Array]]:
-    """Return ``(noise, x, arguments, data) -> stored variables`` of a sampled vector x."""
+def _valued(
+    log_density: Callable[..., jax.Array], complete: Callable[..., jax.Array] | None
+) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """Return ``(noise, x, arguments) -> log-density, model's vector`` of a sampled vector x."""
 
-    def one(noise: jax.Array, x: jax.Array, given: Any, data: Any) -> list[jax.Array]:
-        return constrain(x if complete is None else complete(noise, x, given), data)
+    def one(noise: jax.Array, x: jax.Array, arguments: Any) -> tuple[jax.Array, jax.Array]:
+        vector = x if complete is None else complete(noise, x, arguments)
+        return log_density(x, arguments), vector
 
     return one
 

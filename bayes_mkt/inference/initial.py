@@ -8,7 +8,7 @@ import pytensor
 from pymc.initial_point import make_initial_point_expression
 from pytensor.compile.mode import Mode
 from pytensor.graph.traversal import graph_inputs
-from pytensor.link.vm import VMLinker
+from pytensor.link.basic import PerformLinker
 from pytensor.tensor.random.type import RandomType
 
 
@@ -26,7 +26,7 @@ def initial_point(model: pm.Model) -> dict[str, np.ndarray]:
     )
     if any(isinstance(variable.type, RandomType) for variable in graph_inputs(graphs)):
         return dict(model.initial_point(random_seed=0))
-    plain = Mode(linker=VMLinker(use_cloop=False, c_thunks=False), optimizer="None")
+    plain = Mode(linker=PerformLinker(), optimizer="None")
     values = pytensor.function([], graphs, mode=plain)()
     names = [model.rvs_to_values[rv].name for rv in model.free_RVs]
     return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 import pytensor
 from pymc.logprob.utils import CheckParameterValue
 from pytensor.compile import SharedVariable
@@ -13,7 +14,7 @@ from pytensor.compile.mode import get_mode
 from pytensor.graph.fg import FrozenFunctionGraph, FunctionGraph
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import graph_inputs
-from pytensor.link.jax.dispatch import jax_funcify
+from pytensor.link.jax.dispatch import jax_funcify, jax_typify
 from pytensor.raise_op import Assert
 from pytensor.scalar import Softplus
 from pytensor.tensor import constant
@@ -41,6 +42,12 @@ def _pass_through(op: Any, **kwargs: Any) -> Callable[..., Any]:
     An impossible parameter still shows, as a log-density of -inf or NaN.
     """
     return lambda value, *conditions: value
+
+
+@jax_typify.register(np.ndarray)
+def _placed(data: np.ndarray, dtype: Any = None, **kwargs: Any) -> Any:
+    """Place a constant on the device; PyTensor has a program compiled for each shape to do so."""
+    return data.item() if data.ndim == 0 else jax.device_put(np.asarray(data, dtype))
 
 
 @jax_funcify.register(Softplus)

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_mkt.inference.centring import Groups, centred
-from bayes_mkt.inference.collapse import collapse
+from bayes_mkt.inference.collapse import collapse, prepare_collapse
 from bayes_mkt.inference.density import Density
-from bayes_mkt.inference.programs import quick_compilation
 from bayes_mkt.inference.quantiles import Quantiles, transformed
 from bayes_mkt.inference.skew import straightened
 from bayes_mkt.inference.target import Target, target
@@ -35,12 +34,30 @@ class Prepared:
     ----------
     target
         The whole of the model.
-    marginal
-        The density with the linear-Gaussian block integrated out, on the model's own variables.
+    collapsing
+        As `collapse` of `bayes_mkt.sample`.
     """
 
     target: Target
-    marginal: Density
+    collapsing: Collapsing
+
+    @cached_property
+    def marginal(self) -> Density:
+        """Return the density with the linear-Gaussian block integrated out, on own variables.
+
+        Raises
+        ------
+        SpecError
+            As `collapse`.
+        """
+        with alone():  # so that no digit depends on who asks first
+            return _marginal(self.target, self.collapsing)
+
+    def begin(self) -> None:
+        """Begin to compile what `marginal` looks at the model by, while something else is done."""
+        what = _named(self.collapsing)
+        if what is not None:
+            prepare_collapse(self.target, None if what == "auto" else what)
 
     @cached_property
     def density(self) -> Density:
@@ -66,16 +83,13 @@ def prepared(model: pm.Model, collapsing: Collapsing = "auto") -> Prepared:
     Raises
     ------
     SpecError
-        As `target` and `collapse`.
+        As `target`.
     """
     key = _identity(model, collapsing)
     if key in _LATEST:
         _LATEST.move_to_end(key)
         return _LATEST[key]
-    posterior = target(model)
-    with alone():  # so that no digit depends on who asks first
-        inner = marginal(posterior, collapsing)
-    _LATEST[key] = found = Prepared(posterior, inner)
+    _LATEST[key] = found = Prepared(target(model), collapsing)
     while len(_LATEST) > KEPT:
         _LATEST.popitem(last=False)
     return found
@@ -88,20 +102,22 @@ def latest(model: pm.Model) -> Target | None:
 
 def marginal(posterior: Target, collapsing: Collapsing) -> Density:
     """Return the density with the block integrated out, on the model's own variables."""
-    what = None if collapsing is None else _named(collapsing)
     for key, made in _LATEST.items():
-        if made.target is posterior and key[2] == what:
+        if made.target is posterior and key[2] == _named(collapsing):
             return made.marginal
+    return Prepared(posterior, collapsing).marginal
+
+
+def _marginal(posterior: Target, collapsing: Collapsing) -> Density:
+    what = _named(collapsing)
     if what is None:
         return posterior.density()
-    # What looks at a model runs a few times only.
-    with quick_compilation():
-        found = collapse(posterior, None if what == "auto" else list(what))
+    found = collapse(posterior, None if what == "auto" else list(what))
     return found or posterior.density()
 
 
-def _named(collapsing: str | Sequence[str]) -> str | tuple[str, ...]:
-    return collapsing if isinstance(collapsing, str) else tuple(collapsing)
+def _named(collapsing: Collapsing) -> str | tuple[str, ...] | None:
+    return collapsing if collapsing is None or isinstance(collapsing, str) else tuple(collapsing)
 
 
 def _identity(model: pm.Model, collapsing: Collapsing) -> tuple[Any, ...]:
@@ -115,8 +131,7 @@ def _identity(model: pm.Model, collapsing: Collapsing) -> tuple[Any, ...]:
         value = np.asarray(variable.get_value(borrow=True))
         digest.update(f"{variable.name} {value.dtype} {value.shape}".encode())
         digest.update(np.ascontiguousarray(value).data)
-    what = None if collapsing is None else _named(collapsing)
-    return tuple(map(id, parts)), tuple(starts), what, digest.digest()
+    return tuple(map(id, parts)), tuple(starts), _named(collapsing), digest.digest()
 
 
 def _formed(posterior: Target, density: Density) -> Density:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache, lru_cache
 from itertools import count
 from pathlib import Path
@@ -16,9 +15,11 @@ import jax
 Compiled = Callable[..., Any]
 
 
-# Of LLVM. The third takes longer than the second and was no faster; the first takes two thirds of
-# the second's time, and what it makes is slower by a tenth.
-LEVEL, LESS = 2, 1
+# How much LLVM optimises what runs through most of a fit, what runs over its draws once, and what
+# runs a few times in all. A level more takes longer than this one and was no faster; the second
+# takes two thirds of the first one's time, and what it makes is slower by a tenth; the third takes
+# two thirds of that, and what it makes is half as fast.
+OFTEN, SELDOM, ONCE = 2, 1, 0
 # Share of the memory maps that a process may have at which programs are forgotten.
 FULL = 0.5
 # Where no program has been begun here, as many questions whether there is room share an answer:
@@ -28,7 +29,7 @@ COUNTED = 16
 _asked = count()
 
 
-def compiling(function: Any, *inputs: Any, often: bool = False) -> Future[Compiled]:
+def compiling(function: Any, *inputs: Any, level: int = SELDOM) -> Future[Compiled]:
     """Return the program of a jitted function for inputs of these shapes; begin to compile it.
 
     Parameters
@@ -37,12 +38,12 @@ def compiling(function: Any, *inputs: Any, often: bool = False) -> Future[Compil
         What `jax.jit` returned, without static arguments; the same one for the same program.
     inputs
         Arrays, or `jax.ShapeDtypeStruct`, in trees.
-    often
-        Whether most of a run's time is spent in it, so that optimisation pays.
+    level
+        `OFTEN`, `SELDOM` or `ONCE`: how much optimisation pays.
     """
     leaves, tree = jax.tree.flatten(inputs)
     kinds = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
-    return _submitted(function, tree, kinds, LEVEL if often else LESS)
+    return _submitted(function, tree, kinds, level)
 
 
 def make_room() -> bool:
@@ -91,17 +92,6 @@ def _maps() -> tuple[int, int]:
         return 0, 1
 
 
-@contextmanager
-def quick_compilation() -> Iterator[None]:
-    """Compile with little optimisation what is first called in the block, and run only there."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
-
-
 @lru_cache(maxsize=64)
 def _submitted(function: Any, tree: Any, kinds: tuple[Any, ...], level: int) -> Future[Compiled]:
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
@@ -115,7 +105,7 @@ def _workers() -> ThreadPoolExecutor:
 
 
 def _options(level: int) -> dict[str, bool | int] | None:
-    """Return what has the same program come out wherever in `quick_compilation` it is begun."""
+    """Return what LLVM is told, whatever JAX is set to do."""
     if jax.default_backend() != "cpu":
         return None
-    return {"xla_backend_optimization_level": level, "xla_llvm_disable_expensive_passes": False}
+    return {"xla_backend_optimization_level": level, "xla_llvm_disable_expensive_passes": not level}

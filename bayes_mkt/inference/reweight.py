@@ -8,8 +8,9 @@ drawn anew under the second: weights in the few dimensions that are left are far
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,9 +21,10 @@ from bayes_mkt.inference.blocks import spanned
 from bayes_mkt.inference.collect import LOG_DENSITY
 from bayes_mkt.inference.density import Density, Layout, gradient_of
 from bayes_mkt.inference.evaluate import (
+    completed_points,
     log_densities,
+    prepare_completed_points,
     prepare_log_densities,
-    prepare_stored_values,
     stored_values,
 )
 from bayes_mkt.inference.layout import flat_draws, layout_of_draws
@@ -88,13 +90,13 @@ def reweighted(
     at_old = old.unconstrain(posterior, after.layout)
     if known is None:
         prepare_log_densities(before)
-    prepare_log_densities(after)
-    prepare_stored_values(new, after, names)
+    prepare_completed_points(new, after)
     ratios = log_new = np.full(len(points), np.nan)
     # Where the data move a variable's bounds, the two vectors mean different values.
     if np.allclose(points, at_old, rtol=1e-9, atol=1e-9, equal_nan=True):
         log_old = log_densities(before, points) if known is None else known
-        points, log_new, ratios = _weighed(points, log_old, after)
+        completed = partial(completed_points, new, after, settings.seed)
+        points, log_new, ratios = _weighed(points, log_old, lambda x: completed(x)[0])
     weights, khat = smoothed(ratios)
     importance = Importance("reweighting", khat, len(points), effective_size(weights))
     if not importance.usable:
@@ -103,7 +105,8 @@ def reweighted(
     shape = (chains, settings.draws or -(-len(points) // chains))
     rng = seeds.generator(settings.seed, "resampling")
     chosen = resampled(weights, shape[0] * shape[1], rng)
-    values = stored_values(new, after, names, settings.seed, points[chosen], shape)
+    _, vectors = completed_points(new, after, settings.seed, points[chosen])
+    values = stored_values(new, names, vectors, shape)
     statistics = {
         "log_ratio": ratios[chosen].reshape(shape),
         LOG_DENSITY: log_new[chosen].reshape(shape),
@@ -123,11 +126,11 @@ def _known(draws: xr.DataTree, layout: Layout) -> np.ndarray | None:
 
 
 def _weighed(
-    points: np.ndarray, log_old: np.ndarray, new: Density
+    points: np.ndarray, log_old: np.ndarray, log_density: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return draws (draw, size), moved where that helps, their log-densities and log-ratios."""
     log_volume = 0.0
-    log_new = log_densities(new, points)
+    log_new = log_density(points)
     ratios = log_new - log_old
     effective = effective_size(smoothed(ratios)[0])
     for stretch in (False, True):
@@ -135,7 +138,7 @@ def _weighed(
             break
         moved, factor = _matched(points, smoothed(ratios)[0], stretch=stretch)
         volume = log_volume + float(np.log(factor).sum())
-        at_moved = log_densities(new, moved)
+        at_moved = log_density(moved)
         trial = at_moved - log_old + volume
         found = effective_size(smoothed(trial)[0])
         if not found > effective:

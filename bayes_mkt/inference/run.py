@@ -21,7 +21,7 @@ from bayes_mkt.inference.density import Density, gradient_of
 from bayes_mkt.inference.kernels import Info, Kernel
 from bayes_mkt.inference.lessons import Lessons
 from bayes_mkt.inference.metric import Dense, Metric, stretched
-from bayes_mkt.inference.programs import Compiled, compiling
+from bayes_mkt.inference.programs import OFTEN, Compiled, compiling
 from bayes_mkt.inference.runtime import CHAIN_AXIS, chain_mesh, gathered
 from bayes_mkt.inference.state import State
 from bayes_mkt.inference.warmup import Tuning
@@ -207,7 +207,7 @@ def _program(
     mesh, length = chain_mesh(chains), chunk_length(density)
     function = _compiled(density.log_density, kernel, mesh, target_accept, length)
     inputs = (carry, jax.random.key(0), orders, density.arguments)
-    return compiling(function, *inputs, often=True)
+    return compiling(function, *inputs, level=OFTEN)
 
 
 def _orders(state: State, adapt: bool, count: int) -> Orders:

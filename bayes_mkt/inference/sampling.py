@@ -20,7 +20,12 @@ from bayes_mkt.inference.approximate import approximate
 from bayes_mkt.inference.checkpoint import Checkpoint
 from bayes_mkt.inference.collect import Collector, Enough
 from bayes_mkt.inference.density import Density, initial_positions, prepare_gradient
-from bayes_mkt.inference.evaluate import stored_values
+from bayes_mkt.inference.evaluate import (
+    completed_points,
+    prepare_completed_points,
+    prepare_stored_values,
+    stored_values,
+)
 from bayes_mkt.inference.layout import layout_of_draws
 from bayes_mkt.inference.prepared import Prepared, prepared
 from bayes_mkt.inference.programs import make_room
@@ -274,11 +279,14 @@ def _approximate(
     with reporter(progress) as show:
         made = prepared(model, settings.collapse)
         posterior, density = made.target, made.density
+        prepare_completed_points(posterior, density)
+        prepare_stored_values(posterior, names)
         show.update(0.3, settings.sampler)
         found = approximate(
             density, settings.sampler, seed=settings.seed, draws=shape[0] * shape[1]
         )
-        values = stored_values(posterior, density, names, settings.seed, found.draws, shape)
+        _, vectors = completed_points(posterior, density, settings.seed, found.draws)
+        values = stored_values(posterior, names, vectors, shape)
     tree = layout_of_draws(model, names, values, {"lp": found.log_density.reshape(shape)})
     tree.attrs.update(found.importance.attrs)
     return tree

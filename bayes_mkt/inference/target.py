@@ -45,14 +45,14 @@ class Target:
     start
         The model's initial point, by value variable.
     memory
-        What `constrain` has made already, by the names asked for.
+        What `constrain` and `linear` have made already, by what they were asked for.
     """
 
     model: pm.Model
     layout: Layout
     data: Mapping[str, np.ndarray]
     start: Mapping[str, np.ndarray]
-    memory: dict[tuple[str, ...], Compiled] = field(default_factory=dict)
+    memory: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def log_density(self) -> Callable[[Array, tuple[Array, ...]], Array]:
@@ -123,8 +123,12 @@ class Target:
             The functions, the layout of the other variables, and that of the block; None if
             no variable is a candidate.
         """
-        with pytensor.config.change_flags(**UNTRACED):
-            return self._linear(exclude)
+        key = frozenset(exclude)
+        if key not in self.memory:
+            with pytensor.config.change_flags(**UNTRACED):
+                self.memory[key] = self._linear(exclude)
+        found: tuple[LinearModel, Layout, Layout] | None = self.memory[key]
+        return found
 
     def _linear(self, exclude: Collection[str]) -> tuple[LinearModel, Layout, Layout] | None:
         likelihood = likelihood_of(self.model)
@@ -163,7 +167,8 @@ class Target:
         key = tuple(names)
         if key not in self.memory:
             self.memory[key] = _constrain(self, key)
-        return self.memory[key]
+        made: Callable[[Array, tuple[Array, ...]], list[Array]] = self.memory[key]
+        return made
 
     def unconstrain(self, posterior: xr.Dataset, layout: Layout) -> np.ndarray:
         """Return draws as vectors (chain * draw, size) of the unconstrained variables in `layout`.

@@ -13,7 +13,15 @@ import pytest
 import xarray as xr
 
 import bayes_mkt as bm
-from bayes_mkt.inference.evaluate import MEMORY, room
+from bayes_mkt.inference.evaluate import (
+    BATCH,
+    MEMORY,
+    completed_points,
+    log_densities,
+    room,
+    stored_values,
+)
+from bayes_mkt.inference.prepared import prepared
 from bayes_mkt.inference.target import Target, target
 
 X = np.linspace(-1.0, 2.0, 5)
@@ -188,3 +196,52 @@ def test_the_larger_the_data_the_fewer_points_at_once() -> None:
     assert room(data(MEMORY // 80), ()) == 10
     assert room(data(MEMORY // 160), data(MEMORY // 160)) == 10
     assert room(data(MEMORY), ()) == 4
+
+
+def with_a_block() -> pm.Model:
+    """A regression, of which the coefficients are integrated out."""
+    with pm.Model() as model:
+        level, slope = pm.Normal("level"), pm.Normal("slope", shape=2)
+        noise = pm.HalfNormal("noise")
+        mean = level + slope[:, None] * X
+        pm.Deterministic("gain", slope.sum())
+        pm.Normal("y", mean, noise, observed=np.stack([X, 1.0 - X]))
+    return model
+
+
+@pytest.mark.parametrize("collapsing", ["auto", None])
+def test_points_are_completed_with_their_log_density(collapsing: str | None) -> None:
+    """Of a whole batch and a part of one, in one program."""
+    made = prepared(with_a_block(), collapsing)
+    posterior, density = made.target, made.marginal
+    rng = np.random.default_rng(3)
+    points = rng.normal(size=(BATCH + 10, density.layout.size))
+    found, vectors = completed_points(posterior, density, 5, points)
+    np.testing.assert_allclose(found, log_densities(density, points), rtol=1e-12)
+    assert vectors.shape == (BATCH + 10, posterior.layout.size)
+    for name in density.layout.names:
+        inside, outside = density.layout.place(name), posterior.layout.place(name)
+        np.testing.assert_array_equal(vectors[:, slice(*outside)], points[:, slice(*inside)])
+    again = completed_points(posterior, density, 5, points)[1]
+    np.testing.assert_array_equal(vectors, again)
+    values = stored_values(posterior, ["gain", "noise"], vectors, (2, (BATCH + 10) // 2))
+    slope = vectors[:, slice(*posterior.layout.place("slope"))]
+    np.testing.assert_allclose(values["gain"].ravel(), slope.sum(axis=1))
+    noise = vectors[:, slice(*posterior.layout.place("noise_log__"))]
+    np.testing.assert_allclose(values["noise"].ravel(), np.exp(noise[:, 0]))
+
+
+def test_what_is_drawn_back_is_drawn_anew_for_each_point() -> None:
+    """Copies of a point have draws of their own, with the exact conditional mean and SD."""
+    made = prepared(with_a_block())
+    points = np.zeros((4000, 1))
+    _, vectors = completed_points(made.target, made.marginal, 2, points)
+    level = vectors[:, made.target.layout.place("level")[0]]
+    design = np.zeros((10, 3))
+    design[:, 0], design[:5, 1], design[5:, 2] = 1.0, X, X
+    precision = np.eye(3) + design.T @ design  # SDs of prior and noise are one
+    mean = np.linalg.solve(precision, design.T @ np.concatenate([X, 1.0 - X]))
+    sd = np.sqrt(np.linalg.inv(precision)[0, 0])
+    assert len(np.unique(level)) == len(level)
+    assert abs(level.mean() - mean[0]) < 4 * sd / np.sqrt(len(level))
+    assert abs(level.std() / sd - 1) < 4 / np.sqrt(2 * len(level))

@@ -56,6 +56,16 @@ def test_equal_graphs_give_the_same_functions_and_other_inputs_others() -> None:
     assert function_of([x], [made[0]]) is function_of([u], [again[0]])
 
 
+def test_constants_are_placed_by_no_program(compilations: Any) -> None:
+    """PyTensor makes an array of each, which JAX compiles a program for, shape by shape."""
+    x = pt.matrix("x")
+    table = np.arange(77.0).reshape(7, 11)
+    with compilations.none():
+        function = function_of([x], [x * table + np.arange(11)])
+    given = np.ones((7, 11))
+    np.testing.assert_array_equal(function(given)[0], given * table + np.arange(11))
+
+
 def test_random_numbers_are_refused() -> None:
     with pm.Model() as model:
         drawn = pm.Normal("a") + pm.Normal.dist()

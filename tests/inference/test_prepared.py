@@ -6,6 +6,7 @@ import pymc as pm
 import pytest
 
 import bayes_mkt as bm
+from bayes_mkt.inference import programs
 from bayes_mkt.inference.prepared import KEPT, prepared
 
 
@@ -45,3 +46,27 @@ def test_only_the_latest_models_are_held(model: pm.Model) -> None:
             pm.Normal("x", shape=size + 1)
         prepared(other)
     assert prepared(model) is not before
+
+
+def test_what_the_model_is_looked_at_by_is_begun_before_it_is_looked_at(
+    model: pm.Model,
+) -> None:
+    made = prepared(model)
+    made.begin()
+    begun = programs._submitted.cache_info().misses
+    density = made.marginal
+    assert density is made.marginal
+    assert density.layout.names == ("s_log__",)
+    assert programs._submitted.cache_info().misses == begun
+
+
+@pytest.mark.parametrize("collapsing", [None, ["mu"]])
+def test_a_choice_of_what_is_integrated_out_is_begun_as_well(
+    model: pm.Model, collapsing: list[str] | None
+) -> None:
+    made = prepared(model, collapsing)
+    made.begin()
+    begun = programs._submitted.cache_info().misses
+    names = ("mu", "s_log__") if collapsing is None else ("s_log__",)
+    assert made.marginal.layout.names == names
+    assert programs._submitted.cache_info().misses == begun
