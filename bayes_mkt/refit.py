@@ -13,12 +13,15 @@ from bayes_mkt.errors import ConvergenceWarning, SpecError
 from bayes_mkt.fit import Corrected, Data, Fit, Options
 from bayes_mkt.inference.diagnostics import Diagnostics, diagnose
 from bayes_mkt.inference.evaluate import prepare_stored_values
+from bayes_mkt.inference.garbage import uncollected
 from bayes_mkt.inference.prepared import prepared
 from bayes_mkt.inference.reweight import reweighted, start_from
 from bayes_mkt.inference.sampling import KERNELS, Settings, described, draw
 from bayes_mkt.inference.target import Target
 
 if TYPE_CHECKING:
+    import pymc as pm
+
     from bayes_mkt.inference.psis import Importance
 
 WARMUP = 50
@@ -93,36 +96,53 @@ def refit(
         )
     begun = time.perf_counter()
     model = fit.spec.build(data)
-    made = prepared(model, settings.collapse)
-    made.begin()
-    posterior = made.target
-    stored = [v.name for v in (*model.free_RVs, *model.deterministics)]
-    names = [name for name in stored if name not in fit.spec.on_demand]
-    again = reweight and fit.diagnostics.ok and _sampled(fit)
-    if again:
-        prepare_stored_values(posterior, names)
-    _check_parameters(fit.target, posterior)
-    importance, tree = None, None
-    found = None
-    if again:
-        importance, tree = reweighted(fit.draws, fit.target, posterior, settings, names)
-    if tree is not None:
-        tree = _corrected(fit, data, tree, settings)
-        found = diagnose(tree)
-        tree = described(tree, settings, 0.0) if _enough(found, settings) else None
+    importance, tree, found = _reweighted(fit, data, model, settings, reweight)
     way = "warm start" if tree is None else "reweighting"
     if tree is None or found is None:
         start = start_from(fit.draws, seed)
+        names = _stored(fit, model)
         tree = draw(model, settings, var_names=names, progress=progress, start=start)
         tree = _corrected(fit, data, tree, settings)
         found = diagnose(tree)
     seconds = round(time.perf_counter() - begun, 3)
     tree.attrs.update(_origin(fit, way, importance), seconds=seconds)
     result = Fit(fit.spec, data, tree, found)
-    vars(result)["target"] = posterior
+    vars(result)["target"] = prepared(model, settings.collapse).target
     if not result.diagnostics.ok:
         warnings.warn(result.diagnostics.verdict, ConvergenceWarning, stacklevel=2)
     return result
+
+
+def _reweighted(
+    fit: Fit, data: Data, model: pm.Model, settings: Settings, wanted: bool
+) -> tuple[Importance | None, xr.DataTree | None, Diagnostics | None]:
+    """Return how even the weights are, and draws by them with their verdict where these will do.
+
+    Raises `SpecError` unless the earlier draws are of the new model's variables.
+    """
+    wanted = wanted and fit.diagnostics.ok and _sampled(fit)
+    with uncollected():
+        made, names = prepared(model, settings.collapse), _stored(fit, model)
+        if wanted:
+            made.begin()
+            prepare_stored_values(made.target, names)
+        _check_parameters(fit.target, made.target)
+        if not wanted:
+            return None, None, None
+        importance, tree = reweighted(fit.draws, fit.target, made.target, settings, names)
+    if tree is None:
+        return importance, None, None
+    tree = _corrected(fit, data, tree, settings)
+    found = diagnose(tree)
+    if not _enough(found, settings):
+        return importance, None, None
+    return importance, described(tree, settings, 0.0), found
+
+
+def _stored(fit: Fit, model: pm.Model) -> list[str]:
+    """Return the variables of a model that a fit of the specification keeps."""
+    names = [v.name for v in (*model.free_RVs, *model.deterministics)]
+    return [name for name in names if name not in fit.spec.on_demand]
 
 
 def _corrected(fit: Fit, data: Any, tree: xr.DataTree, settings: Settings) -> xr.DataTree:

@@ -26,6 +26,7 @@ from bayes_mkt.inference.evaluate import (
     prepare_stored_values,
     stored_values,
 )
+from bayes_mkt.inference.garbage import uncollected
 from bayes_mkt.inference.layout import layout_of_draws
 from bayes_mkt.inference.prepared import Prepared, prepared
 from bayes_mkt.inference.programs import make_room
@@ -221,15 +222,15 @@ def _sample(
     # Where chains have the cores, threads of linear algebra would stand in their way.
     crowded = chain_mesh(settings.n_chains).size > 1
     with reporter(progress) as show, alone() if crowded else nullcontext():
-        made = prepared(model, settings.collapse)
-        posterior, density = made.target, made.density
-        kernel, chains = KERNELS[settings.sampler], settings.n_chains
-        # What takes longest to compile comes first.
-        prepare_run(density, chains, kernel, settings.target_accept)
-        prepare_gradient(density, chains)
-        kept = Draws(limit)
-        collected = Collector(posterior, density, names, settings.seed, kept)
-        collected.prepare(chains)
+        kernel, chains, kept = KERNELS[settings.sampler], settings.n_chains, Draws(limit)
+        with uncollected():
+            made = prepared(model, settings.collapse)
+            posterior, density = made.target, made.density
+            # What takes longest to compile comes first.
+            prepare_run(density, chains, kernel, settings.target_accept)
+            prepare_gradient(density, chains)
+            collected = Collector(posterior, density, names, settings.seed, kept)
+            collected.prepare(chains)
         checkpoint = None
         if settings.checkpoint is not None:
             about = about_run(settings, posterior, density, collected, start is not None)

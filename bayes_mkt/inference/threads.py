@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from threading import Lock
 
 from threadpoolctl import ThreadpoolController
+
+from bayes_mkt.inference.shared import Shared
 
 __all__ = ["CORES", "alone", "threads"]
 
@@ -24,40 +25,16 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-class _Limit:
-    """The limit on threads of linear algebra: set by who comes first, lifted by who leaves last."""
-
-    def __init__(self) -> None:
-        self._lock, self._inside, self._limit = Lock(), 0, ExitStack()
-
-    def enter(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._limit.enter_context(_libraries().limit(limits=1, user_api="blas"))
-            self._inside += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._limit.close()
+_ONE = Shared(lambda: _libraries().limit(limits=1, user_api="blas"))
 
 
-_LIMIT = _Limit()
-
-
-@contextmanager
-def alone() -> Iterator[None]:
+def alone() -> AbstractContextManager[None]:
     """Keep linear algebra within the thread that asks for it, in the whole process.
 
     Its own threads would wait for each other longer than small products take, and go on waiting for
     the next one on cores that others need.
     """
-    _LIMIT.enter()
-    try:
-        yield
-    finally:
-        _LIMIT.leave()
+    return _ONE.held()
 
 
 @contextmanager
