@@ -17,7 +17,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 Array = jax.Array
-_UNROLLED = 8
+# Larger matrices are left to LAPACK.
+_ELIMINATED = 12
 
 
 @dataclass(frozen=True)
@@ -220,23 +221,33 @@ def _invert(matrices: Array, right: Array) -> tuple[Array, Array, Array]:
     arrays, where a library call for each matrix would cost more than its arithmetic.
     """
     n = matrices.shape[-1]
-    if n > _UNROLLED:
+    if not n:
+        return matrices, right, jnp.zeros(matrices.shape[:-2])
+    if n > _ELIMINATED:
         factor = cho_factor(matrices, lower=True)
         eye = jnp.broadcast_to(jnp.eye(n, dtype=matrices.dtype), matrices.shape)
         log_det = 2 * jnp.sum(jnp.log(jnp.diagonal(factor[0], axis1=-2, axis2=-1)), axis=-1)
         return cho_solve(factor, eye), cho_solve(factor, right), log_det
-    # A pivot step replaces column k of the matrix by that of the inverse in the making.
-    work = jnp.concatenate([matrices, right], axis=-1)
-    pivots = []
-    for k in range(n):
+    work, pivots = jnp.concatenate([matrices, right], axis=-1), jnp.ones(matrices.shape[:-1])
+    places = np.arange(work.shape[-1])
+
+    def eliminate(k: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Replace column k of the matrix by that of the inverse in the making."""
+        work, pivots = state
+        pivot_row, column = (_at(work, k, axis) for axis in (-2, -1))
         # A pivot that isn't positive means that rounding has won: NaN, and the point is refused.
-        pivot = jnp.where(work[..., k, k] > 0, work[..., k, k], jnp.nan)
-        pivots.append(pivot)
-        at = np.arange(n) == k
-        row = jnp.where(np.append(at, [False] * right.shape[-1]), 1.0, work[..., k, :])
-        row = row / pivot[..., None]
-        column = work[..., :, k, None]
-        cleared = jnp.where(np.append(at, [False] * right.shape[-1]), 0.0, work)
-        work = jnp.where(at[:, None], row[..., None, :], cleared - column * row[..., None, :])
-    log_det = jnp.log(jnp.stack(pivots, axis=-1)).sum(axis=-1) if n else jnp.zeros(())
-    return work[..., :n], work[..., n:], log_det
+        pivot = _at(column, k, -1)[..., None]
+        pivot = jnp.where(pivot > 0, pivot, jnp.nan)
+        at = places == k
+        row = (jnp.where(at, 1.0, pivot_row) / pivot)[..., None, :]
+        others = jnp.where(at, 0.0, work) - column[..., None] * row
+        return jnp.where(at[:n, None], row, others), jnp.where(at[:n], pivot, pivots)
+
+    work, pivots = jax.lax.fori_loop(0, n, eliminate, (work, pivots))
+    return work[..., :n], work[..., n:], jnp.log(pivots).sum(axis=-1)
+
+
+def _at(values: Array, k: Array, axis: int) -> Array:
+    """Return entry `k` along an axis, which it has."""
+    entry: Array = jax.lax.dynamic_index_in_dim(values, k, axis % values.ndim, keepdims=False)
+    return entry

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 CHUNK, LONG_CHUNK, LONGEST_CHUNK = 50, 400, 3600
 FEW = 20
 # Numbers that the log-density makes on its way.
-LITTLE = 3000
-LOOPS = ("scan", "while")
+LITTLE = 4000
+# As many numbers take as long as what an equation costs by itself, each time around a loop.
+TURN = 10
 
 
 def chunk_length(density: Density) -> int:
@@ -34,7 +35,7 @@ def chunk_length(density: Density) -> int:
 
 
 def _work(density: Density) -> float:
-    """Return how many numbers the log-density makes on its way; infinite where it goes in loops."""
+    """Return how many numbers the log-density makes; infinite if a loop's end isn't foreseen."""
     leaves, tree = jax.tree.flatten((density.start, density.arguments))
     kinds = tuple((np.shape(leaf), str(jnp.result_type(leaf))) for leaf in leaves)
     return _counted(density.log_density, tree, kinds)
@@ -51,14 +52,23 @@ def _counted(
     return _numbers(jax.make_jaxpr(log_density)(*jax.tree.unflatten(tree, inputs)).jaxpr)
 
 
-def _numbers(jaxpr: Jaxpr) -> float:
-    """Return how many numbers the equations of a program yield, with those inside of them."""
+def _numbers(jaxpr: Jaxpr, least: int = 0) -> float:
+    """Return how many numbers the equations of a program yield, with those inside of them.
+
+    Parameters
+    ----------
+    least
+        What an equation counts for if it yields fewer.
+    """
     count = 0.0
     for equation in jaxpr.eqns:
-        if equation.primitive.name in LOOPS:
+        inside, name = list(jaxprs_in_params(equation.params)), equation.primitive.name
+        if name == "while":
             return float("inf")
-        inside = [_numbers(part) for part in jaxprs_in_params(equation.params)]
-        count += (
-            sum(inside) if inside else sum(getattr(v.aval, "size", 1) for v in equation.outvars)
-        )
+        if name == "scan":
+            count += equation.params["length"] * sum(_numbers(part, TURN) for part in inside)
+        elif inside:
+            count += sum(_numbers(part, least) for part in inside)
+        else:
+            count += max(sum(getattr(v.aval, "size", 1) for v in equation.outvars), least)
     return count

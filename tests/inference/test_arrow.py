@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bayes_mkt.inference import arrow
+from bayes_mkt.inference.arrow import _ELIMINATED, _invert
 from bayes_mkt.inference.runtime import prepare
 
 
@@ -69,3 +70,25 @@ def test_parts_of_a_vector_join_again() -> None:
     np.testing.assert_array_equal(hub, [7.0, 8.0])
     # What is only filled up is zero.
     assert float(jnp.sum(local) + jnp.sum(hub)) == 36.0
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 5, _ELIMINATED, _ELIMINATED + 1])
+@pytest.mark.parametrize("columns", [0, 3])
+def test_inverses_are_those_of_numpy(size: int, columns: int) -> None:
+    """Whether eliminated here or by LAPACK, of many matrices at once."""
+    rng = np.random.default_rng(size)
+    half = rng.normal(size=(4, 7, size, size + 2))
+    matrices = half @ half.swapaxes(-1, -2)
+    right = rng.normal(size=(4, 7, size, columns))
+    inverse, solved, log_det = _invert(jnp.asarray(matrices), jnp.asarray(right))
+    np.testing.assert_allclose(inverse, np.linalg.inv(matrices), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(solved, np.linalg.solve(matrices, right), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(matrices)[1], rtol=1e-10, atol=1e-10)
+
+
+def test_a_matrix_that_is_not_positive_definite_gives_nan_and_leaves_others_alone() -> None:
+    matrices = np.stack([np.diag([1.0, -2.0, 3.0]), np.diag([1.0, 2.0, 4.0])])
+    inverse, _, log_det = _invert(jnp.asarray(matrices), jnp.ones((2, 3, 1)))
+    assert np.isnan(log_det[0])
+    np.testing.assert_allclose(inverse[1], np.diag([1.0, 0.5, 0.25]))
+    np.testing.assert_allclose(log_det[1], np.log(8.0))

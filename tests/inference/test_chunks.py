@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from bayes_mkt.inference.chunks import (
     LITTLE,
     LONG_CHUNK,
     LONGEST_CHUNK,
+    TURN,
     _work,
     chunk_length,
 )
@@ -28,8 +31,17 @@ def simple(x: jax.Array, arguments: object) -> jax.Array:
     return -0.5 * jnp.vdot(x, x)
 
 
+def turning(turns: int) -> Callable[[jax.Array, object], jax.Array]:
+    def function(x: jax.Array, arguments: object) -> jax.Array:
+        # Turn by turn: a square, a difference, and the next turn's number.
+        return jax.lax.fori_loop(0, turns, lambda _, total: total - x[0] ** 2, 0.0)
+
+    return function
+
+
 def iterated(x: jax.Array, arguments: object) -> jax.Array:
-    return jax.lax.fori_loop(0, 5, lambda _, total: total - x.sum() ** 2, 0.0)
+    end = jnp.where(x[0] > 0, 3, 5)
+    return jax.lax.fori_loop(0, end, lambda _, total: total - x.sum() ** 2, 0.0)
 
 
 def inside(x: jax.Array, arguments: object) -> jax.Array:
@@ -48,6 +60,8 @@ def with_data(x: jax.Array, rows: jax.Array) -> jax.Array:
         (with_data, 3, np.zeros(LITTLE // 4), LONGEST_CHUNK),
         (with_data, 3, np.zeros(LITTLE), LONG_CHUNK),
         (with_data, 3, jnp.zeros((LITTLE, 2)), LONG_CHUNK),
+        (turning(10), 2, (), LONGEST_CHUNK),
+        (turning(LITTLE), 2, (), LONG_CHUNK),
         (iterated, 2, (), LONG_CHUNK),
         (inside, 2, (), LONG_CHUNK),
     ],
@@ -64,3 +78,11 @@ def test_numbers_are_those_that_equations_yield() -> None:
     # Differences, squares, two sums, and the sign.
     assert _work(density(with_data, 3, np.zeros(10))) == 10 + 10 + 3
     assert _work(density(iterated, 2)) == np.inf
+
+
+def test_each_equation_counts_for_something_each_time_around_a_loop() -> None:
+    ten, twenty, thirty = (_work(density(turning(turns), 2)) for turns in (10, 20, 30))
+    assert thirty - twenty == twenty - ten
+    each = (twenty - ten) / 10
+    assert each >= 2 * TURN
+    assert each % TURN == 0
