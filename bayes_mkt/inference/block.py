@@ -55,9 +55,9 @@ class LinearModel:
         ``(data) -> (row,)``.
     rest
         ``(theta, data) -> float``, the log-density of every other term.
-    whole
-        ``(theta, b, data) -> float``, the log-density of all terms: what the parts are held
-        against.
+    own
+        ``(theta, b, data) -> float``, the log-density of likelihood and block as the model states
+        it: what the other parts are held against.
     """
 
     mean: Callable[[Array, Array, Data], Array]
@@ -68,7 +68,7 @@ class LinearModel:
     prior_sd: Callable[[Array, Data], Array]
     observed: Callable[[Data], Array]
     rest: Callable[[Array, Data], Array]
-    whole: Callable[[Array, Array, Data], Array]
+    own: Callable[[Array, Array, Data], Array]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Variables are candidates by the form of the graph; whether they enter the mean linearly, with a
 constant design, is decided by numbers at random points, and so is whether the parts that were found
-are the whole model: one that only seems linear is refused.
+are what the model states: one that only seems linear is refused.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Look(NamedTuple):
         Mean at b = 0, SD and observed value of each row.
     prior_offset, prior_sd
         Prior mean at b = 0 and prior SD of each entry.
-    rest, whole
-        Log-density of all other terms, and of the whole model.
+    own
+        Log-density of likelihood and block, as the model states it.
     """
 
     design: Any
@@ -64,14 +64,13 @@ class Look(NamedTuple):
     observed: Any
     prior_offset: Any
     prior_sd: Any
-    rest: Any
-    whole: Any
+    own: Any
 
     def sum_of_parts(self, b: np.ndarray) -> float:
-        """Return log p(y, theta, b) as the likelihood, the block's prior and the rest give it."""
+        """Return log p(y, b | theta) as the parts of likelihood and prior give it."""
         likelihood = _normal(self.observed, self.base + self.design @ b, self.noise)
         prior = _normal(b, self.prior_offset + self.prior_design @ b, self.prior_sd)
-        return float(self.rest) + likelihood + prior
+        return likelihood + prior
 
 
 def _normal(x: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> float:
@@ -212,8 +211,7 @@ def _look(model: LinearModel) -> Callable[..., Look]:
             observed=model.observed(data),
             prior_offset=jnp.zeros(b.size) if offset is None else offset(theta, data),
             prior_sd=model.prior_sd(theta, data),
-            rest=model.rest(theta, data),
-            whole=model.whole(theta, b, data),
+            own=model.own(theta, b, data),
         )
 
     return jax.jit(look)
@@ -308,17 +306,17 @@ def _completed(
 
 
 def _verify(beta: Layout, points: list[tuple[Array, Array]], looks: list[Look]) -> None:
-    """Raise unless the parts that were found add up to the model's log-density at the points."""
+    """Raise unless the parts that were found add up to the log-density that the model states."""
     for at, (_, b) in zip(looks, points, strict=True):
-        whole = float(at.whole)
-        if not np.isfinite(whole):
+        own = float(at.own)
+        if not np.isfinite(own):
             continue
         with np.errstate(all="ignore"):
             parts = at.sum_of_parts(np.asarray(b))
-        if not abs(whole - parts) <= 1e-6 * (abs(whole) + 1.0):
+        if not abs(own - parts) <= 1e-6 * (abs(own) + 1.0):
             raise SamplingError(
                 f"The linear block {list(beta.names)} was found, but its parts disagree with the "
-                f"model: {parts} against {whole}. Sample with collapse=None, and report it."
+                f"model: {parts} against {own}. Sample with collapse=None, and report it."
             )
 
 

@@ -48,8 +48,8 @@ class LinearGraphs:
         The prior mean with the block at zero; None where that is zero.
     rest
         Log-density of all other terms of the model: a scalar without the block.
-    whole
-        Log-density of the model, all its terms: what the parts are held against.
+    own
+        Log-density of the likelihood and of the block: what the other parts are held against.
     """
 
     block: tuple[str, ...]
@@ -61,7 +61,7 @@ class LinearGraphs:
     prior_sd: Graph
     prior_offset: Graph | None
     rest: Graph
-    whole: Graph
+    own: Graph
 
 
 # Operations that are linear in one argument whatever the others, by how many may depend on it.
@@ -199,7 +199,10 @@ def linear_graphs(
         (term, pt.as_tensor(factor, allow_xtensor_conversion=True).sum())
         for term, factor in zip(terms, model.logp(vars=terms, sum=False), strict=True)
     ]
-    others = [factor for term, factor in factors if term not in inside]
+    own, others = (
+        sum((factor for term, factor in factors if (term in inside) == of_both), pt.zeros(()))
+        for of_both in (True, False)
+    )
     prior_mean = pt.concatenate(parameters[0])
     return LinearGraphs(
         block=tuple(value.name for value in values),
@@ -210,8 +213,8 @@ def linear_graphs(
         prior_mean=prior_mean,
         prior_sd=pt.concatenate(parameters[1]),
         prior_offset=_unless_zero(clone_replace(prior_mean, replace=zeros)),
-        rest=sum(others, start=pt.zeros(())),
-        whole=sum((factor for _, factor in factors), start=pt.zeros(())),
+        rest=others,
+        own=own,
     )
 
 

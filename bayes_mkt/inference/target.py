@@ -142,12 +142,12 @@ class Target:
         theta = Layout(tuple(v.name for v in outside), tuple(shapes[v.name] for v in outside))
         beta = Layout(tuple(v.name for v in inside), tuple(shapes[v.name] for v in inside))
         offset = [] if graphs.prior_offset is None else [graphs.prior_offset]
-        of_both = [graphs.mean, graphs.prior_mean, graphs.whole]
+        of_both = [graphs.mean, graphs.prior_mean, graphs.own]
         of_theta = [graphs.base, graphs.noise, graphs.prior_sd, graphs.rest, *offset]
         data, opened = open_data(self.model, [graphs.observed, *of_both, *of_theta])
         inputs = [data, *3 * [[*outside, *inside, *data]], *len(of_theta) * [[*outside, *data]]]
         parts = [(taken, [graph]) for taken, graph in zip(inputs, opened, strict=True)]
-        observed, mean, prior_mean, whole, *others = functions_of(parts)
+        observed, mean, prior_mean, own, *others = functions_of(parts)
         base, noise, prior_sd, rest, *more = (_of_theta(one, theta) for one in others)
         model = LinearModel(
             mean=_of_both(mean, theta, beta),
@@ -158,7 +158,7 @@ class Target:
             prior_sd=prior_sd,
             observed=_of_data(observed),
             rest=rest,
-            whole=_of_both(whole, theta, beta),
+            own=_of_both(own, theta, beta),
         )
         return model, theta, beta
 

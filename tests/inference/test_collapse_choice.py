@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 import pymc as pm
 import pytest
@@ -219,16 +220,20 @@ def test_an_unrelated_likelihood_is_kept() -> None:
     assert sampled(collapse(built(content))) == ("rate", "sigma")
 
 
-def test_parts_that_are_not_the_whole_model_are_never_used(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("part", ["base", "noise", "prior_offset", "prior_sd", "observed"])
+def test_parts_that_are_not_what_the_model_states_are_never_used(
+    part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = module._looked_at
+    right = module._look
 
     def wrong(model: Any) -> Any:
-        look = right(model)
-        return lambda *point: look(*point)._replace(rest=look(*point).rest + 0.01)
+        def look(*point: Any) -> Any:
+            found = right(model)(*point)
+            return found._replace(**{part: 1.01 * getattr(found, part) + 0.01})
 
-    monkeypatch.setattr(module, "_looked_at", wrong)
+        return jax.jit(look)
+
+    monkeypatch.setattr(module, "_look", wrong)
     with pytest.raises(bm.SamplingError, match=r"\['mu', 'group', 'slope'\] .* parts disagree"):
         collapse(built(hierarchy))
 
