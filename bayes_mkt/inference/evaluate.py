@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,11 @@ from bayes_mkt.inference.programs import Compiled, compiling
 if TYPE_CHECKING:
     from bayes_mkt.inference.target import Target
 
-BATCH = 50
+# Points of a batch, and batches at once.
+BATCH, AT_ONCE = 50, 2
 # The stream of random numbers of which what was integrated out is drawn back.
 BLOCK = "collapsed block"
-# Bytes of data that the points of a batch may come to together: each point has intermediate
+# Bytes of data that points which are evaluated at once may come to together: each has intermediate
 # results about as large as the data.
 MEMORY = 2**28
 
@@ -29,9 +30,11 @@ MEMORY = 2**28
 def log_densities(density: Density, points: np.ndarray) -> np.ndarray:
     """Return the log-density (draw,) at points (draw, size)."""
     compiled = prepare_log_densities(density).result()
-    batches = _batches(len(points), _batch(density.arguments))
-    values = [np.asarray(compiled(points[rows], density.arguments)) for rows in batches]
-    return np.concatenate(values)[: len(points)]
+
+    def one(number: int, rows: np.ndarray) -> list[np.ndarray]:
+        return [np.asarray(compiled(points[rows], density.arguments))]
+
+    return _joined(one, len(points), _batch(density.arguments))[0]
 
 
 def prepare_log_densities(density: Density) -> Future[Compiled]:
@@ -65,11 +68,13 @@ def completed_points(
         (draw,), and (draw, size of the model's vector).
     """
     compiled = prepare_completed_points(posterior, density).result()
-    size, rng, parts = _batch(density.arguments), seeds.generator(seed, BLOCK), []
-    for rows in _batches(len(points), size):
-        noise = rng.normal(size=(size, missing(posterior, density)))
-        parts.append([np.asarray(v) for v in compiled(noise, points[rows], density.arguments)])
-    values, vectors = (np.concatenate(part)[: len(points)] for part in zip(*parts, strict=True))
+    size, count = _batch(density.arguments), missing(posterior, density)
+
+    def one(number: int, rows: np.ndarray) -> list[np.ndarray]:
+        noise = seeds.generator(seed, BLOCK, number).normal(size=(size, count))
+        return [np.asarray(part) for part in compiled(noise, points[rows], density.arguments)]
+
+    values, vectors = _joined(one, len(points), size)
     return values, vectors
 
 
@@ -98,11 +103,12 @@ def stored_values(
     shape
         Chains and draws.
     """
-    compiled = prepare_stored_values(posterior, names).result()
-    data = posterior.arguments
-    batches = _batches(len(vectors), _batch(data))
-    parts = [[np.asarray(v) for v in compiled(vectors[rows], data)] for rows in batches]
-    columns = [np.concatenate(column)[: len(vectors)] for column in zip(*parts, strict=True)]
+    compiled, data = prepare_stored_values(posterior, names).result(), posterior.arguments
+
+    def one(number: int, rows: np.ndarray) -> list[np.ndarray]:
+        return [np.asarray(part) for part in compiled(vectors[rows], data)]
+
+    columns = _joined(one, len(vectors), _batch(data))
     return {
         name: column.reshape(*shape, *column.shape[1:])
         for name, column in zip(names, columns, strict=True)
@@ -116,10 +122,19 @@ def prepare_stored_values(posterior: Target, names: Sequence[str]) -> Future[Com
     return compiling(_over(posterior.constrain(names), (0, None)), batch, data)
 
 
-def _batches(count: int, size: int) -> Iterator[np.ndarray]:
-    """Yield the places of each batch; a short last one is filled up with the first points."""
-    for first in range(0, count, size):
-        yield np.arange(first, first + size) % count
+def _joined(
+    one: Callable[[int, np.ndarray], list[np.ndarray]], count: int, size: int
+) -> list[np.ndarray]:
+    """Return the arrays (count, ...) of which ``(number of a batch, its rows)`` gives parts.
+
+    Some batches are evaluated at once. All have the same shape: a short last one is filled up with
+    the first rows.
+    """
+    numbers = range(-(-count // size))
+    rows = [np.arange(number * size, (number + 1) * size) % count for number in numbers]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        parts = list(pool.map(one, numbers, rows))
+    return [np.concatenate(column)[:count] for column in zip(*parts, strict=True)]
 
 
 def missing(posterior: Target, density: Density) -> int:
@@ -134,7 +149,7 @@ def room(*arguments: Any) -> int:
 
 
 def _batch(*arguments: Any) -> int:
-    return min(room(*arguments), BATCH)
+    return min(max(4, room(*arguments) // AT_ONCE), BATCH)
 
 
 @lru_cache(maxsize=64)
