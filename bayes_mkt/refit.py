@@ -127,9 +127,9 @@ def _reweighted(
             made.begin()
             prepare_stored_values(made.target, names)
         _check_parameters(fit.target, made.target)
-        if not wanted:
-            return None, None, None
-        importance, tree = reweighted(fit.draws, fit.target, made.target, settings, names)
+    if not wanted:
+        return None, None, None
+    importance, tree = reweighted(fit.draws, fit.target, made.target, settings, names)
     if tree is None:
         return importance, None, None
     tree = _corrected(fit, data, tree, settings)

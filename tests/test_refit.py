@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import bayes_mkt as bm
+from bayes_mkt.inference import reweight
 from bayes_mkt.inference.evaluate import log_densities
 from bayes_mkt.inference.prepared import marginal
 
@@ -124,6 +125,27 @@ def test_draws_without_their_density_are_reweighted_alike(
     bare = bm.Fit(earlier.spec, earlier.data, tree, earlier.diagnostics)
     found = bm.refit(bare, panel, seed=3, progress=False)
     xr.testing.assert_allclose(found.posterior, reweighted.posterior, rtol=1e-6, atol=1e-8)
+
+
+def test_a_large_block_is_drawn_only_for_what_is_kept(
+    earlier: bm.Fit,
+    reweighted: bm.Fit,
+    panel: bm.MediaPanel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reweight, "LARGE", 0)
+    completed = reweight.completed_points
+    counts = []
+
+    def counted(*given: Any) -> Any:
+        counts.append(len(given[-1]))
+        return completed(*given)
+
+    monkeypatch.setattr(reweight, "completed_points", counted)
+    again = bm.refit(earlier, panel, seed=3, progress=False)
+    assert len(counts) == 1
+    # The density is of another program, which rounds in another order.
+    xr.testing.assert_allclose(again.posterior, reweighted.posterior, rtol=1e-6, atol=1e-8)
 
 
 def test_a_loaded_fit_gives_the_same(

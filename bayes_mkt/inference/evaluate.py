@@ -34,12 +34,12 @@ def log_densities(density: Density, points: np.ndarray) -> np.ndarray:
     def one(number: int, rows: np.ndarray) -> list[np.ndarray]:
         return [np.asarray(compiled(points[rows], density.arguments))]
 
-    return _joined(one, len(points), _batch(density.arguments))[0]
+    return _joined(one, len(points), density.arguments)[0]
 
 
 def prepare_log_densities(density: Density) -> Future[Compiled]:
     """Begin to compile what `log_densities` needs, while something else is done."""
-    batch = jax.ShapeDtypeStruct((_batch(density.arguments), density.layout.size), jnp.float64)
+    batch = jax.ShapeDtypeStruct((_batches(density.arguments)[0], density.layout.size), jnp.float64)
     return compiling(_over(density.log_density, (0, None)), batch, density.arguments)
 
 
@@ -68,19 +68,19 @@ def completed_points(
         (draw,), and (draw, size of the model's vector).
     """
     compiled = prepare_completed_points(posterior, density).result()
-    size, count = _batch(density.arguments), missing(posterior, density)
+    size = _batches(density.arguments)[0], missing(posterior, density)
 
     def one(number: int, rows: np.ndarray) -> list[np.ndarray]:
-        noise = seeds.generator(seed, BLOCK, number).normal(size=(size, count))
+        noise = seeds.generator(seed, BLOCK, number).normal(size=size)
         return [np.asarray(part) for part in compiled(noise, points[rows], density.arguments)]
 
-    values, vectors = _joined(one, len(points), size)
+    values, vectors = _joined(one, len(points), density.arguments)
     return values, vectors
 
 
 def prepare_completed_points(posterior: Target, density: Density) -> Future[Compiled]:
     """Begin to compile what `completed_points` needs, while something else is done."""
-    size = _batch(density.arguments)
+    size = _batches(density.arguments)[0]
     noise = jax.ShapeDtypeStruct((size, missing(posterior, density)), jnp.float64)
     batch = jax.ShapeDtypeStruct((size, density.layout.size), jnp.float64)
     function = _valued(density.log_density, density.complete)
@@ -108,7 +108,7 @@ def stored_values(
     def one(number: int, rows: np.ndarray) -> list[np.ndarray]:
         return [np.asarray(part) for part in compiled(vectors[rows], data)]
 
-    columns = _joined(one, len(vectors), _batch(data))
+    columns = _joined(one, len(vectors), data)
     return {
         name: column.reshape(*shape, *column.shape[1:])
         for name, column in zip(names, columns, strict=True)
@@ -118,21 +118,21 @@ def stored_values(
 def prepare_stored_values(posterior: Target, names: Sequence[str]) -> Future[Compiled]:
     """Begin to compile what `stored_values` needs, while something else is done."""
     data = posterior.arguments
-    batch = jax.ShapeDtypeStruct((_batch(data), posterior.layout.size), jnp.float64)
+    batch = jax.ShapeDtypeStruct((_batches(data)[0], posterior.layout.size), jnp.float64)
     return compiling(_over(posterior.constrain(names), (0, None)), batch, data)
 
 
 def _joined(
-    one: Callable[[int, np.ndarray], list[np.ndarray]], count: int, size: int
+    one: Callable[[int, np.ndarray], list[np.ndarray]], count: int, arguments: Any
 ) -> list[np.ndarray]:
     """Return the arrays (count, ...) of which ``(number of a batch, its rows)`` gives parts.
 
-    Some batches are evaluated at once. All have the same shape: a short last one is filled up with
-    the first rows.
+    All batches have the same shape: a short last one is filled up with the first rows.
     """
+    size, at_once = _batches(arguments)
     numbers = range(-(-count // size))
     rows = [np.arange(number * size, (number + 1) * size) % count for number in numbers]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         parts = list(pool.map(one, numbers, rows))
     return [np.concatenate(column)[:count] for column in zip(*parts, strict=True)]
 
@@ -148,8 +148,11 @@ def room(*arguments: Any) -> int:
     return int(max(4, MEMORY // max(held, 1)))
 
 
-def _batch(*arguments: Any) -> int:
-    return min(max(4, room(*arguments) // AT_ONCE), BATCH)
+def _batches(arguments: Any) -> tuple[int, int]:
+    """Return the points of a batch, and how many batches there is memory for at once."""
+    points = room(arguments)
+    at_once = AT_ONCE if points >= 2 * AT_ONCE else 1
+    return min(points // at_once, BATCH), at_once
 
 
 @lru_cache(maxsize=64)

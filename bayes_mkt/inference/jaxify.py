@@ -46,8 +46,11 @@ def _pass_through(op: Any, **kwargs: Any) -> Callable[..., Any]:
 
 @jax_typify.register(np.ndarray)
 def _placed(data: np.ndarray, dtype: Any = None, **kwargs: Any) -> Any:
-    """Place a constant on the device; PyTensor has a program compiled for each shape to do so."""
-    return data.item() if data.ndim == 0 else jax.device_put(np.asarray(data, dtype))
+    """Place a constant on the device; PyTensor has a program compiled for each shape to do so.
+
+    It is copied, for what is placed may be the array itself, which its owner may change.
+    """
+    return data.item() if data.ndim == 0 else jax.device_put(np.array(data, dtype))
 
 
 @jax_funcify.register(Softplus)

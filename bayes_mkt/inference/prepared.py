@@ -89,7 +89,7 @@ def prepared(model: pm.Model, collapsing: Collapsing = "auto") -> Prepared:
     if key in _LATEST:
         _LATEST.move_to_end(key)
         return _LATEST[key]
-    _LATEST[key] = found = Prepared(target(model), collapsing)
+    _LATEST[key] = found = Prepared(target(model), _named(collapsing))
     while len(_LATEST) > KEPT:
         _LATEST.popitem(last=False)
     return found

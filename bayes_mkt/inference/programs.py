@@ -39,7 +39,7 @@ def compiling(function: Any, *inputs: Any, level: int = SELDOM) -> Future[Compil
     inputs
         Arrays, or `jax.ShapeDtypeStruct`, in trees.
     level
-        `OFTEN`, `SELDOM` or `ONCE`: how much optimisation pays.
+        `OFTEN`, `SELDOM` or `ONCE`: how much optimisation pays. Elsewhere than on CPUs all are one.
     """
     leaves, tree = jax.tree.flatten(inputs)
     kinds = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
@@ -105,7 +105,7 @@ def _workers() -> ThreadPoolExecutor:
 
 
 def _options(level: int) -> dict[str, bool | int] | None:
-    """Return what LLVM is told, whatever JAX is set to do."""
+    """Return what LLVM is told on a CPU, whatever JAX is set to do."""
     if jax.default_backend() != "cpu":
         return None
     return {"xla_backend_optimization_level": level, "xla_llvm_disable_expensive_passes": not level}

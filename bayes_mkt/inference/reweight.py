@@ -23,10 +23,12 @@ from bayes_mkt.inference.density import Density, Layout, gradient_of
 from bayes_mkt.inference.evaluate import (
     completed_points,
     log_densities,
+    missing,
     prepare_completed_points,
     prepare_log_densities,
     stored_values,
 )
+from bayes_mkt.inference.garbage import uncollected
 from bayes_mkt.inference.layout import flat_draws, layout_of_draws
 from bayes_mkt.inference.metric import unit
 from bayes_mkt.inference.prepared import marginal
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 # Share of effective draws beyond which moving the draws gains little.
 EVEN = 0.75
+# Entries of a block beyond which it isn't drawn for nothing.
+LARGE = 1000
 
 
 def reweighted(
@@ -79,24 +83,24 @@ def reweighted(
     Statistics and Computing 31.
     """
     posterior = draws["posterior"].to_dataset()
-    after = marginal(new, settings.collapse)
-    known = _known(draws, after.layout)
-    if known is None:
-        before = marginal(old, settings.collapse)
-        if before.layout != after.layout:
-            before, after = old.density(), new.density()
-    # Whatever JAX computes while programs are compiled waits for them: these come before.
-    points = new.unconstrain(posterior, after.layout)
-    at_old = old.unconstrain(posterior, after.layout)
-    if known is None:
-        prepare_log_densities(before)
-    prepare_completed_points(new, after)
+    with uncollected():
+        after = marginal(new, settings.collapse)
+        known = _known(draws, after.layout)
+        if known is None:
+            before = marginal(old, settings.collapse)
+            if before.layout != after.layout:
+                before, after = old.density(), new.density()
+        # Whatever JAX computes while programs are compiled waits for them: these come before.
+        points = new.unconstrain(posterior, after.layout)
+        at_old = old.unconstrain(posterior, after.layout)
+        if known is None:
+            prepare_log_densities(before)
+        log_density = _prepared_density(new, after, settings.seed)
     ratios = log_new = np.full(len(points), np.nan)
     # Where the data move a variable's bounds, the two vectors mean different values.
     if np.allclose(points, at_old, rtol=1e-9, atol=1e-9, equal_nan=True):
         log_old = log_densities(before, points) if known is None else known
-        completed = partial(completed_points, new, after, settings.seed)
-        points, log_new, ratios = _weighed(points, log_old, lambda x: completed(x)[0])
+        points, log_new, ratios = _weighed(points, log_old, log_density)
     weights, khat = smoothed(ratios)
     importance = Importance("reweighting", khat, len(points), effective_size(weights))
     if not importance.usable:
@@ -114,6 +118,20 @@ def reweighted(
     tree = layout_of_draws(new.model, names, values, statistics)
     tree.attrs.update(importance.attrs, sampled=list(after.layout.names))
     return importance, tree
+
+
+def _prepared_density(
+    posterior: Target, density: Density, seed: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the log-density (draw,) at points, of the program that completes them as well.
+
+    Where the block is large, to complete points takes longer than to compile a second program.
+    """
+    prepare_completed_points(posterior, density)
+    if missing(posterior, density) > LARGE:
+        prepare_log_densities(density)
+        return partial(log_densities, density)
+    return lambda points: completed_points(posterior, density, seed, points)[0]
 
 
 def _known(draws: xr.DataTree, layout: Layout) -> np.ndarray | None:

@@ -16,13 +16,14 @@ import xarray as xr
 from bayes_mkt import __version__, seeds
 from bayes_mkt.errors import SpecError
 from bayes_mkt.inference import kernels
-from bayes_mkt.inference.approximate import approximate
+from bayes_mkt.inference.approximate import PATHS, approximate
 from bayes_mkt.inference.checkpoint import Checkpoint
 from bayes_mkt.inference.collect import Collector, Enough
 from bayes_mkt.inference.density import Density, initial_positions, prepare_gradient
 from bayes_mkt.inference.evaluate import (
     completed_points,
     prepare_completed_points,
+    prepare_log_densities,
     prepare_stored_values,
     stored_values,
 )
@@ -280,6 +281,9 @@ def _approximate(
     with reporter(progress) as show:
         made = prepared(model, settings.collapse)
         posterior, density = made.target, made.density
+        # In the order in which they are needed.
+        prepare_gradient(density, PATHS)
+        prepare_log_densities(density)
         prepare_completed_points(posterior, density)
         prepare_stored_values(posterior, names)
         show.update(0.3, settings.sampler)

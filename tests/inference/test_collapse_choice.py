@@ -220,6 +220,29 @@ def test_an_unrelated_likelihood_is_kept() -> None:
     assert sampled(collapse(built(content))) == ("rate", "sigma")
 
 
+def test_what_the_block_is_not_in_counts_as_the_model_states_it() -> None:
+    """A potential and a second likelihood add their log-densities, at whatever point."""
+
+    def alone() -> None:
+        pm.Exponential("rate", 1.0)
+        normal(pm.Normal("b") * X)
+
+    def among_others() -> None:
+        rate = pm.Exponential("rate", 1.0)
+        pm.Poisson("count", rate, observed=[1, 2])
+        pm.Potential("belief", -(rate**2))
+        normal(pm.Normal("b") * X)
+
+    less, more = collapse(built(alone)), collapse(built(among_others))
+    assert less is not None
+    assert more is not None
+    point = np.array([0.3, -0.4])
+    gap = more.log_density(point, more.arguments) - less.log_density(point, less.arguments)
+    rate = np.exp(0.3)
+    expected = 3 * np.log(rate) - 2 * rate - np.log(2.0) - rate**2
+    np.testing.assert_allclose(gap, expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize("part", ["base", "noise", "prior_offset", "prior_sd", "observed"])
 def test_parts_that_are_not_what_the_model_states_are_never_used(
     part: str, monkeypatch: pytest.MonkeyPatch

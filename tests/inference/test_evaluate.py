@@ -16,6 +16,7 @@ import bayes_mkt as bm
 from bayes_mkt.inference.evaluate import (
     BATCH,
     MEMORY,
+    _batches,
     completed_points,
     log_densities,
     room,
@@ -196,6 +197,15 @@ def test_the_larger_the_data_the_fewer_points_at_once() -> None:
     assert room(data(MEMORY // 80), ()) == 10
     assert room(data(MEMORY // 160), data(MEMORY // 160)) == 10
     assert room(data(MEMORY), ()) == 4
+
+
+@pytest.mark.parametrize("size", [10, MEMORY // 800, MEMORY // 48, MEMORY // 40, MEMORY])
+def test_batches_at_once_are_no_more_points_than_there_is_memory_for(size: int) -> None:
+    data = np.broadcast_to(np.float64(0.0), size)
+    points, at_once = _batches(data)
+    assert 1 <= points <= BATCH
+    assert points * at_once <= room(data)
+    assert points * at_once > min(room(data), 2 * BATCH) / 2
 
 
 def with_a_block() -> pm.Model:

@@ -66,6 +66,17 @@ def test_constants_are_placed_by_no_program(compilations: Any) -> None:
     np.testing.assert_array_equal(function(given)[0], given * table + np.arange(11))
 
 
+def test_constants_stay_what_they_were_whatever_becomes_of_the_array() -> None:
+    room = np.zeros(9 * 8 + 64, dtype=np.uint8)
+    first = -room.ctypes.data % 64  # JAX takes what is aligned so as it lies
+    table = room[first : first + 72].view(np.float64)
+    table[:] = np.arange(9.0)
+    x = pt.vector("x")
+    function = function_of([x], [x * table])
+    table += 1.0
+    np.testing.assert_array_equal(function(np.ones(9))[0], np.arange(9.0))
+
+
 def test_random_numbers_are_refused() -> None:
     with pm.Model() as model:
         drawn = pm.Normal("a") + pm.Normal.dist()

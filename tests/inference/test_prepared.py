@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pymc as pm
 import pytest
 
@@ -48,25 +49,40 @@ def test_only_the_latest_models_are_held(model: pm.Model) -> None:
     assert prepared(model) is not before
 
 
+def began() -> int:
+    return programs._submitted.cache_info().misses
+
+
+@pytest.mark.parametrize(
+    ("collapsing", "size", "looks", "sampled"),
+    [
+        ("auto", 5, 1, ["s_log__"]),
+        (["mu"], 6, 1, ["s_log__"]),
+        (None, 7, 0, ["mu", "s_log__"]),
+    ],
+)
 def test_what_the_model_is_looked_at_by_is_begun_before_it_is_looked_at(
-    model: pm.Model,
+    collapsing: str | list[str] | None, size: int, looks: int, sampled: list[str]
 ) -> None:
-    made = prepared(model)
-    made.begin()
-    begun = programs._submitted.cache_info().misses
-    density = made.marginal
-    assert density is made.marginal
-    assert density.layout.names == ("s_log__",)
-    assert programs._submitted.cache_info().misses == begun
-
-
-@pytest.mark.parametrize("collapsing", [None, ["mu"]])
-def test_a_choice_of_what_is_integrated_out_is_begun_as_well(
-    model: pm.Model, collapsing: list[str] | None
-) -> None:
+    # Each of a shape of its own, so that no program is known already.
+    with pm.Model() as model:
+        seen = np.linspace(1.0, 2.0, size)
+        pm.Normal("y", pm.Normal("mu", 0.0, 10.0), pm.HalfNormal("s"), observed=seen)
+    before = began()
     made = prepared(model, collapsing)
+    assert began() == before
     made.begin()
-    begun = programs._submitted.cache_info().misses
-    names = ("mu", "s_log__") if collapsing is None else ("s_log__",)
-    assert made.marginal.layout.names == names
-    assert programs._submitted.cache_info().misses == begun
+    assert began() == before + looks
+    assert list(made.marginal.layout.names) == sampled
+    assert made.marginal is made.marginal
+    assert began() == before + looks
+
+
+def test_a_list_of_variables_may_change_afterwards() -> None:
+    with pm.Model() as model:
+        sums = pm.Normal("a") + pm.Normal("b")
+        pm.Normal("y", sums, pm.HalfNormal("s"), observed=[1.0, 2.0, 4.0])
+    names = ["a", "b"]
+    made = prepared(model, names)
+    names.remove("a")
+    assert made.marginal.layout.names == ("s_log__",)
