@@ -18,6 +18,7 @@ import xarray as xr
 
 from bayes_mkt.errors import ConvergenceWarning, SamplingError, SpecError
 from bayes_mkt.inference.diagnostics import Diagnostics, assured, diagnose
+from bayes_mkt.inference.layout import stored_names
 from bayes_mkt.inference.netcdf import read, write
 from bayes_mkt.inference.prepared import latest
 from bayes_mkt.inference.sampling import Settings, draw
@@ -218,9 +219,8 @@ def fit(
     if isinstance(spec, Corrected) and settings.draws is None:
         settings = replace(settings, **spec.sampling_wanted(data, settings.target_ess))
     model = spec.build(data)
-    names = [v.name for v in (*model.free_RVs, *model.deterministics)]
-    kept = [name for name in names if name not in spec.on_demand]
-    tree = draw(model, settings, var_names=kept, progress=progress)
+    names = stored_names(model, without=spec.on_demand)
+    tree = draw(model, settings, var_names=names, progress=progress)
     if isinstance(spec, Corrected):
         tree = spec.corrected(data, tree, seed, asked.target_ess)
     result = Fit(spec, data, tree, diagnose(tree))

@@ -14,6 +14,7 @@ from bayes_mkt.fit import Corrected, Data, Fit, Options
 from bayes_mkt.inference.diagnostics import Diagnostics, diagnose
 from bayes_mkt.inference.evaluate import prepare_stored_values
 from bayes_mkt.inference.garbage import uncollected
+from bayes_mkt.inference.layout import stored_names
 from bayes_mkt.inference.prepared import prepared
 from bayes_mkt.inference.reweight import reweighted, start_from
 from bayes_mkt.inference.sampling import KERNELS, Settings, described, draw
@@ -100,7 +101,7 @@ def refit(
     way = "warm start" if tree is None else "reweighting"
     if tree is None or found is None:
         start = start_from(fit.draws, seed)
-        names = _stored(fit, model)
+        names = stored_names(model, without=fit.spec.on_demand)
         tree = draw(model, settings, var_names=names, progress=progress, start=start)
         tree = _corrected(fit, data, tree, settings)
         found = diagnose(tree)
@@ -122,7 +123,8 @@ def _reweighted(
     """
     wanted = wanted and fit.diagnostics.ok and _sampled(fit)
     with uncollected():
-        made, names = prepared(model, settings.collapse), _stored(fit, model)
+        made = prepared(model, settings.collapse)
+        names = stored_names(model, without=fit.spec.on_demand)
         if wanted:
             made.begin()
             prepare_stored_values(made.target, names)
@@ -137,12 +139,6 @@ def _reweighted(
     if not _enough(found, settings):
         return importance, None, None
     return importance, described(tree, settings, 0.0), found
-
-
-def _stored(fit: Fit, model: pm.Model) -> list[str]:
-    """Return the variables of a model that a fit of the specification keeps."""
-    names = [v.name for v in (*model.free_RVs, *model.deterministics)]
-    return [name for name in names if name not in fit.spec.on_demand]
 
 
 def _corrected(fit: Fit, data: Any, tree: xr.DataTree, settings: Settings) -> xr.DataTree:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +46,12 @@ def layout_of_draws(
     )
     tree.attrs["free_variables"] = [rv.name for rv in model.free_RVs if rv.name in set(names)]
     return tree
+
+
+def stored_names(model: pm.Model, without: Collection[str] = ()) -> list[str]:
+    """Return the free variables and deterministics of a model, in its order, but some."""
+    names = [v.name for v in (*model.free_RVs, *model.deterministics)]
+    return [name for name in names if name not in without]
 
 
 def _labelled(

@@ -15,10 +15,10 @@ import jax
 Compiled = Callable[..., Any]
 
 
-# How much LLVM optimises what runs through most of a fit, what runs over its draws once, and what
-# runs a few times in all. A level more takes longer than this one and was no faster; the second
-# takes two thirds of the first one's time, and what it makes is slower by a tenth; the third takes
-# two thirds of that, and what it makes is half as fast.
+# LLVM's levels for what runs through most of a fit, what runs over its draws once, and what runs a
+# few times in all. Its third level compiles for longer than `OFTEN` and was no faster; `SELDOM`
+# takes two thirds of the time of `OFTEN`, and what it makes is slower by a tenth; `ONCE` takes two
+# thirds of the time of `SELDOM`, and what it makes is half as fast.
 OFTEN, SELDOM, ONCE = 2, 1, 0
 # Share of the memory maps that a process may have at which programs are forgotten.
 FULL = 0.5

@@ -28,7 +28,7 @@ from bayes_mkt.inference.evaluate import (
     stored_values,
 )
 from bayes_mkt.inference.garbage import uncollected
-from bayes_mkt.inference.layout import layout_of_draws
+from bayes_mkt.inference.layout import layout_of_draws, stored_names
 from bayes_mkt.inference.prepared import Prepared, prepared
 from bayes_mkt.inference.programs import make_room
 from bayes_mkt.inference.progress import reporter
@@ -299,7 +299,7 @@ def _approximate(
 
 def _stored(model: pm.Model, var_names: Collection[str] | None) -> list[str]:
     """Return the names to keep, in the model's order."""
-    possible = [v.name for v in (*model.free_RVs, *model.deterministics)]
+    possible = stored_names(model)
     if var_names is None:
         return possible
     given: Any = var_names
