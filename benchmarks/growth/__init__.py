@@ -35,13 +35,23 @@ COLUMNS = {
 }
 
 
-def measure(*, seed: int = 1, limit: float = 1800.0, quick: bool = False, note: str = "") -> None:
+def measure(
+    *,
+    sizes: list[str] | None = None,
+    seed: int = 1,
+    limit: float = 1800.0,
+    quick: bool = False,
+    note: str = "",
+) -> None:
     """Fit a media mix to simulated panels of growing size, each in a process of its own.
 
     Regions, weeks and channels grow one at a time from 50 x 104 x 4; 200 x 156 x 10 comes last.
 
     Parameters
     ----------
+    sizes
+        Only these, each as regions x weeks x channels without spaces (200x156x10), into
+        `growth_sizes`.
     seed
         Of panels and fits.
     limit
@@ -51,24 +61,28 @@ def measure(*, seed: int = 1, limit: float = 1800.0, quick: bool = False, note: 
     note
         A remark to keep with the result, such as what else the machine was doing.
     """
+    if quick and sizes:
+        raise SystemExit("--quick has sizes of its own: leave out --sizes, or --quick.")
     rows = []
-    sizes = points(QUICK_CENTRE, QUICK_GRID) if quick else [*points(CENTRE, GRID), LARGEST]
-    for size in sizes:
-        rows.append({**size, **point(size, seed, limit)})
+    asked = [size_of(text) for text in sizes or []]
+    grid = points(QUICK_CENTRE, QUICK_GRID) if quick else [*points(CENTRE, GRID), LARGEST]
+    for size in asked or grid:
+        rows.append({**size, **costs(size, seed, limit)})
         print(rows[-1], flush=True)
     words = f"--seed {seed} --limit {limit:g}" + " --quick" * quick
+    words += "".join(f" --sizes {text}" for text in sizes or [])
     result = {
         **described(f"python -m benchmarks growth {words}"),
         "note": note,
         "question": (
             "seconds of `bm.fit(MediaMix(knots=2, seasonality=Fourier(2)), panel)`, cold "
             "(compilation included, empty cache) and again with another seed; microseconds of "
-            "value and gradient of what is sampled, per chain of a batch of 8; peak memory of the "
-            "process"
+            "value and gradient of what is sampled, per chain of a batch of 8; the worse ESS and "
+            "R-hat and the most draws of the two fits; peak memory of the process"
         ),
         "rows": rows,
     }
-    stem = "growth_quick" if quick else "growth"
+    stem = "growth_quick" if quick else "growth_sizes" if asked else "growth"
     print(write(stem, result))
     (RESULTS / f"{stem}.md").write_text(page(result), encoding="utf-8")
 
@@ -85,7 +99,24 @@ def points(centre: Mapping[str, int], grid: Mapping[str, Sequence[int]]) -> list
     return [size for i, size in enumerate(sizes) if size not in sizes[:i]]
 
 
-def point(size: Mapping[str, int], seed: int, limit: float) -> dict[str, Any]:
+def size_of(text: str) -> dict[str, int]:
+    """Return the size that ``regions x weeks x channels`` states.
+
+    Examples
+    --------
+    >>> size_of("200x156x10")
+    {'regions': 200, 'weeks': 156, 'channels': 10}
+    """
+    parts = text.split("x")
+    if len(parts) != len(CENTRE) or not all(part.isdecimal() and int(part) for part in parts):
+        raise SystemExit(
+            f"--sizes {text!r} isn't regions x weeks x channels: write three whole numbers "
+            "above zero, such as 200x156x10."
+        )
+    return dict(zip(CENTRE, map(int, parts), strict=True))
+
+
+def costs(size: Mapping[str, int], seed: int, limit: float) -> dict[str, Any]:
     """Return the figures of one size, measured in a new process with empty caches."""
     with tempfile.TemporaryDirectory(prefix="growth-") as name:
         folder = Path(name)

@@ -55,7 +55,8 @@ def measure(
     seed
         Of the first repetition.
     limit
-        Seconds that one sampling may take before it is stopped and recorded as such.
+        Seconds that one sampling may take before it is stopped and recorded as such. What was
+        stopped after fewer is tried again.
     platform
         What JAX computes on.
     data
@@ -69,7 +70,7 @@ def measure(
         Whether to forget what a run that was cut short left.
     keep
         Whether further commands may add to this result, as other posteriors or more repetitions,
-        if their seed, limit and platform and the sources are the same.
+        if their seed and platform and the sources are the same.
     note
         A remark to keep with the result, such as what else the machine was doing.
     """
@@ -80,7 +81,7 @@ def measure(
         system(name)
     folder = checked_folder(data, chosen)
     stem = "samplers_quick" if quick else "samplers"
-    settings = {"seed": seed, "limit": limit, "platform": platform, "quick": quick}
+    settings = {"seed": seed, "platform": platform, "quick": quick}
     partial = Partial.open(RESULTS / f"{stem}.partial.json", settings, fresh=fresh)
     command = _command(names, chosen, count, seed, limit, platform, quick)
     partial.commands.extend({command}.difference(partial.commands))
@@ -88,7 +89,8 @@ def measure(
     for repetition in range(count):
         for model in chosen:
             for name in names:
-                if partial.has(name, model, repetition) or not system(name).samples(model):
+                done = partial.has(name, model, repetition, limit)
+                if done or not system(name).samples(model):
                     continue
                 task = Task(name, model, seed + 10 * repetition, str(folder or ""), "", platform)
                 record = _record(task, repetition, limit, missing[name])
@@ -118,7 +120,8 @@ def measure(
 
 def _record(task: Task, repetition: int, limit: float, missing: str) -> dict[str, Any]:
     """Return all that is kept of one system on one posterior in one repetition."""
-    head = {"system": task.system, "model": task.model, "repetition": repetition}
+    head: dict[str, Any] = {"system": task.system, "model": task.model}
+    head |= {"repetition": repetition, "limit": limit}
     if missing:
         return {**head, "failure": missing}
     with run(task, limit) as (found, folder):

@@ -22,6 +22,7 @@ from benchmarks.samplers.systems import system
 ROOT = Path(__file__).parents[2]
 START_LIMIT = 300.0  # seconds for imports and for stating the model
 POLL = 0.1
+STOPPED = "stopped: "  # what the failure of a worker that took too long begins with
 # Not handed on: where compiled programs lie, and which kernels a library was told to use.
 DROPPED = (
     *("JAX_COMPILATION_CACHE_DIR", "PYTENSOR_FLAGS", "NUMBA_CACHE_DIR"),
@@ -118,7 +119,7 @@ def _watch(command: list[str], variables: Mapping[str, str], folder: Path, limit
                 if now != stage:
                     stage, allowed, since = now, limit, time.perf_counter()
                 if time.perf_counter() - since > allowed:
-                    return f"stopped: {stage} took more than {allowed:g} s"
+                    return f"{STOPPED}{stage} took more than {allowed:g} s"
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

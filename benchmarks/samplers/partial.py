@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks.samplers.launch import STOPPED
 
 Record = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -46,12 +49,14 @@ class Partial:
             print(f"beginning anew: {path.name} is of other settings or sources")
         return cls(path, key, [], [])
 
-    def has(self, system: str, model: str, repetition: int) -> bool:
-        """Return whether a case is done."""
-        return any(_case(one) == (system, model, repetition) for one in self.records)
+    def has(self, system: str, model: str, repetition: int, limit: float) -> bool:
+        """Return whether a case is done: it ended, or was stopped after no fewer seconds."""
+        case = (system, model, repetition)
+        return any(_case(one) == case and _allowed(one) >= limit for one in self.records)
 
     def add(self, record: Record) -> None:
-        """Keep a case."""
+        """Keep a case, in place of an earlier try of it."""
+        self.records[:] = [one for one in self.records if _case(one) != _case(record)]
         self.records.append(record)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(".new")
@@ -90,6 +95,12 @@ class Partial:
 
 def _case(record: Record) -> tuple[str, str, int]:
     return record["system"], record["model"], record["repetition"]
+
+
+def _allowed(record: Record) -> float:
+    """Return the seconds for a sampling that this record answers for: any, if it wasn't stopped."""
+    stopped = record.get("failure", "").startswith(STOPPED)
+    return float(record["limit"]) if stopped else math.inf
 
 
 def sources() -> str:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.growth import CENTRE, GRID, points
 from benchmarks.peers import simulated
 from benchmarks.peers.models import MODELS, build, kept
 from benchmarks.peers.protocol import Task
@@ -134,8 +133,8 @@ def test_a_run_goes_on_where_it_was_cut(tmp_path: Path) -> None:
     first = Partial.open(path, {"seed": 1})
     first.add(record("pymc", "funnel", 0, versions={"pymc": "6.4.0"}))
     again = Partial.open(path, {"seed": 1})
-    assert again.has("pymc", "funnel", 0)
-    assert not again.has("pymc", "funnel", 1)
+    assert again.has("pymc", "funnel", 0, 600.0)
+    assert not again.has("pymc", "funnel", 1, 600.0)
     again.add(record("nutpie", "funnel", 0))
     again.add(record("pymc", "funnel", 1))
     kept = again.ordered(["nutpie", "pymc"], ["funnel"])
@@ -150,6 +149,18 @@ def test_a_run_goes_on_where_it_was_cut(tmp_path: Path) -> None:
     assert not Partial.open(path, {"seed": 1}, fresh=True).records
     again.close()
     assert not path.exists()
+
+
+def test_what_was_stopped_is_tried_again_for_longer(tmp_path: Path) -> None:
+    partial = Partial.open(tmp_path / "run.partial.json", {"seed": 1})
+    partial.add(record("pymc", "funnel", 0, limit=60.0, failure="stopped: cold sampling took"))
+    partial.add(record("nutpie", "funnel", 0, limit=60.0, failure="ValueError: no draws"))
+    assert partial.has("pymc", "funnel", 0, 30.0) and partial.has("pymc", "funnel", 0, 60.0)
+    assert not partial.has("pymc", "funnel", 0, 600.0)
+    assert partial.has("nutpie", "funnel", 0, 600.0)
+    partial.add(record("pymc", "funnel", 0, limit=600.0))
+    assert partial.has("pymc", "funnel", 0, 9999.0)
+    assert [one["system"] for one in partial.records] == ["nutpie", "pymc"]
 
 
 def test_absent_data_are_refused(tmp_path: Path) -> None:
@@ -245,11 +256,3 @@ def test_a_worker_that_takes_too_long_is_stopped() -> None:
 def test_a_worker_says_why_it_failed() -> None:
     with run(Task("bayes_mkt", "no_such", 1, "", ""), 60.0) as (found, _):
         assert found["failure"] == "KeyError: 'no_such'"
-
-
-def test_growth_moves_one_dimension_at_a_time() -> None:
-    sizes = points(CENTRE, GRID)
-    assert CENTRE in sizes
-    for size in sizes:
-        assert sum(size[name] != CENTRE[name] for name in CENTRE) <= 1
-    assert {size["regions"] for size in sizes} >= {10, 200}
